@@ -1,0 +1,1 @@
+"""Webhooks for FastAPI, whole: declare, document, send, deliver, show, receive."""
