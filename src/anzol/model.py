@@ -1,0 +1,235 @@
+"""What users of Anzol get to see, as frozen data. Times are aware UTC datetimes; ids are shown ids.
+
+What storage and delivery hand each other on the hot path is in `anzol.storage.face`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Generic, TypeVar
+
+from anzol.lifecycle import Cause, Disabled, Incident, Outcome, State
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[T]):
+    """One page of a list: its items, and the cursor of the next page or None at the end."""
+
+    items: tuple[T, ...]
+    next: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What `send` returns: one occurrence of an event type, accepted.
+
+    ``duplicate`` says that the key was used before by the same body, and that this is the first message's id.
+    """
+
+    id: str
+    key: str | None = None
+    duplicate: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class StoredMessage:
+    """A message as it is kept; ``body`` is exactly what goes on the wire, None once erased."""
+
+    id: str
+    customer: str
+    event_type: str
+    method: str
+    content_type: str
+    body: bytes | None = field(repr=False)
+    headers: tuple[tuple[str, str], ...]
+    query: str
+    channels: tuple[str, ...]
+    tags: tuple[str, ...]
+    key: str | None
+    deliver_at: datetime | None
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Customer:
+    """Who registers endpoints; ``uid`` is the id in the developer's own system."""
+
+    id: str
+    uid: str
+    name: str
+    metadata: Mapping[str, str]
+    created_at: datetime
+    paused: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """How an endpoint has answered lately; ``failures`` are consecutive."""
+
+    failures: int = 0
+    failing_since: datetime | None = None
+    circuit_open_until: datetime | None = None
+    waiting: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where one customer's messages go. Empty ``event_types`` or ``channels``: all of them.
+
+    ``headers`` are shown by name only; their values are secrets. ``throttle`` is in deliveries a second.
+    """
+
+    id: str
+    uid: str | None
+    customer: str
+    url: str
+    description: str
+    event_types: tuple[str, ...]
+    channels: tuple[str, ...]
+    headers: tuple[str, ...]
+    throttle: int | None
+    fifo: bool
+    contact: str | None
+    header_prefix: str | None
+    schedule: tuple[timedelta, ...] | None
+    metadata: Mapping[str, str]
+    enabled: bool
+    disabled_because: Disabled | None
+    paused: bool
+    health: Health
+    created_at: datetime
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Secret:
+    """One signing secret of an endpoint; it signs until ``expires_at`` (None: the current one)."""
+
+    value: str = field(repr=False)
+    created_at: datetime
+    expires_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One message to one endpoint. ``due_at`` is set while it is pending, ``ended_at`` once it is not.
+
+    ``parked`` says why a pending delivery is not being tried: ``disabled``, ``paused``, or empty.
+    """
+
+    message_id: str
+    endpoint_id: str
+    customer: str
+    event_type: str
+    state: State
+    cause: Cause | None
+    attempts: int
+    in_flight: bool
+    parked: str
+    due_at: datetime | None
+    created_at: datetime
+    ended_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Where the time of an attempt went; None: it did not come to that. ``first_byte`` and ``total`` from its start."""
+
+    resolve: timedelta | None
+    connect: timedelta | None
+    tls: timedelta | None
+    first_byte: timedelta | None
+    total: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One HTTP request of a delivery, with its reply as it came: bytes, cut at the limit, never decoded."""
+
+    id: str
+    message_id: str
+    endpoint_id: str
+    number: int
+    outcome: Outcome
+    status: int | None
+    detail: str
+    note: str
+    manual: bool
+    started_at: datetime
+    timing: Timing
+    response_headers: tuple[tuple[bytes, bytes], ...]
+    response_body: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """An incident, as a handler of `webhooks.on` receives it."""
+
+    id: int
+    kind: Incident
+    at: datetime
+    customer: str
+    endpoint_id: str
+    url: str
+    contact: str | None
+    message_id: str | None
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """Whether an endpoint of the customer was to get a message, and if not why.
+
+    ``reason`` is one of ``matched``, ``event_type``, ``channel``, ``disabled``, ``deleted``, ``created_later``,
+    ``other_endpoint``.
+    """
+
+    endpoint_id: str
+    url: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class PauseRule:
+    """What is held back: everything that all the given parts name; no part given means everything."""
+
+    id: int
+    customer: str | None
+    event_type: str | None
+    endpoint_id: str | None
+    created_at: datetime
+    actor: str
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerCard:
+    """A live worker, as `anzol status` shows it."""
+
+    id: int
+    host: str
+    pid: int
+    version: str
+    started_at: datetime
+    expires_at: datetime
+    lanes: int
+    in_flight: int
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """How the whole is doing. ``oldest_due`` is the due time of the longest overdue delivery or outbox row."""
+
+    accepted_waiting: int
+    pending: int
+    due: int
+    parked: int
+    in_flight: int
+    oldest_due: datetime | None
+    failing_endpoints: int
+    disabled_endpoints: int
+    workers: tuple[WorkerCard, ...]
+    schema_version: int

@@ -1,0 +1,1 @@
+"""Storage: a face, and the engines behind it."""
