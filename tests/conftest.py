@@ -1,0 +1,31 @@
+"""What every test may take: a place to leave pictures, and Chromium."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def artefacts() -> Path:
+    """The folder for screenshots and the like; not in git."""
+    folder = ROOT / "artefacts"
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+@pytest.fixture
+def chromium() -> Iterator[Browser]:
+    """A headless Chromium of this test's own; see tests/chromium.py for how one is found."""
+    from tests.chromium import launched
+
+    with launched() as browser:
+        yield browser
