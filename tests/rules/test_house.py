@@ -15,7 +15,9 @@ SOURCE = ROOT / "src" / "anzol"
 MODULES = sorted(SOURCE.rglob("*.py"))
 
 # A file may be longer than 500 lines, and a function than 50, for a reason written here.
-LONG_FILES: dict[str, str] = {}
+LONG_FILES: dict[str, str] = {
+    "storage/face.py": "one protocol, declarations only, read as a whole by whoever writes an engine",
+}
 LONG_FUNCTIONS: dict[str, str] = {}
 
 
