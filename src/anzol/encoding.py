@@ -1,0 +1,211 @@
+"""From arguments to bytes: what `send` was given, checked against the declaration and encoded once.
+
+A model instance of the declared type is serialised as it is, by the declared type's own serialiser: fields that a
+subclass adds are not sent. Its attributes must have the declared types. Where they do not, because the instance was
+made with `model_construct`, was assigned to afterwards, or is a table model that never validates, it is validated
+afresh, as a dict with the same content would be: coerced, or refused. Constraints (``gt``, ``max_length``) and
+validators are not run again on an instance whose types are right; running them twice is not safe for all of them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any
+from urllib.parse import urlencode
+from uuid import UUID
+
+from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic_core import PydanticSerializationError
+
+from anzol.errors import InvalidPayload
+from anzol.headers import VALUE
+
+Fault = tuple[str, str]
+Pair = tuple[str, str]
+
+
+SCALARS = frozenset({str, int, float, bool, bytes, type(None), datetime, date, Decimal, UUID})
+
+
+class Misfit(Exception):
+    """Some arguments do not fit; `faults` says which, and why. Becomes an `InvalidPayload` that names the webhook."""
+
+    def __init__(self, faults: Iterable[Fault]) -> None:
+        self.faults = tuple(faults)
+        super().__init__("; ".join(f"{path}: {reason}" if path else reason for path, reason in self.faults))
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """A declared header or query parameter.
+
+    ``names`` are the names on the wire: of a plain parameter one, under ``""``; of a parameter model one for each
+    field, by the field's serialised name. ``default`` makes the value to send when none is given; None: required.
+    """
+
+    name: str
+    adapter: TypeAdapter[Any]
+    names: Mapping[str, str]
+    default: Callable[[], Any] | None = None
+    description: str = ""
+
+    def pairs(self, value: Any) -> Iterator[Pair]:
+        """Yield what is sent of *value*: name and text; nothing for None, one pair for each item of a list."""
+        checked = validated(self.adapter, value, self.name)
+        plain = self.adapter.dump_python(checked, mode="json", by_alias=True)
+        fields = plain if "" not in self.names else {"": plain}
+        for key, item in (fields or {}).items():
+            for one in item if isinstance(item, list) else [item]:
+                if one is not None:
+                    yield self.names.get(key, key), text(one)
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """How the body is made from the arguments named in ``parameters``.
+
+    ``embedded`` holds, for a body made of several parameters (or of one with ``embed=True``), the parameter's name
+    for each field of the adapter's model; empty when the one parameter is the body.
+    """
+
+    parameters: tuple[str, ...]
+    adapter: TypeAdapter[Any]
+    media_type: str
+    model: type[BaseModel] | None = None
+    embedded: Mapping[str, str] | None = None
+
+    @property
+    def raw(self) -> bool:
+        """Whether the value already is the body: a string or bytes under a media type that is not JSON."""
+        return not speaks_json(self.media_type)
+
+    def encode(self, arguments: Mapping[str, Any]) -> bytes:
+        """Encode the body out of all arguments; raises Misfit."""
+        if self.embedded is None:
+            return self.encode_value(arguments[self.parameters[0]])
+        return self.encode_value({field: arguments[name] for field, name in self.embedded.items()})
+
+    def encode_value(self, value: Any) -> bytes:
+        """Encode the one value that is the body; raises Misfit."""
+        if self.model is None or not isinstance(value, self.model):
+            value = self.checked(value)
+        if self.raw:
+            return value.encode() if isinstance(value, str) else bytes(value)
+        if not complete(value):
+            return self.encode_afresh(value)
+        try:
+            return self.adapter.serializer.to_json(value, by_alias=True, warnings="error")
+        except (PydanticSerializationError, ValueError) as error:
+            return self.encode_afresh(value, error)
+
+    def checked(self, value: Any) -> Any:
+        """Validate a value that is not an instance of the declared model: a dict, a list, a row, a scalar."""
+        root = "" if self.embedded is not None else self.parameters[0]
+        try:
+            return validated(self.adapter, value, root)
+        except Misfit as misfit:
+            if self.embedded is None:
+                raise
+            raise Misfit((renamed(path, self.embedded), reason) for path, reason in misfit.faults) from misfit.__cause__
+
+    def encode_afresh(self, value: Any, error: Exception | None = None) -> bytes:
+        """Encode a value whose parts are missing or not of the declared types: validated again, from its content."""
+        try:
+            plain = self.adapter.dump_python(value, by_alias=False, warnings=False)
+            fresh = self.checked(plain)
+            return self.adapter.serializer.to_json(fresh, by_alias=True, warnings="error")
+        except (PydanticSerializationError, ValueError) as again:
+            raise Misfit([(self.parameters[0], unserialisable(again))]) from error
+
+
+def complete(value: Any) -> bool:
+    """Say whether every model in *value* has all its fields; reading one loads what an expired row lacks."""
+    if isinstance(value, BaseModel):
+        attributes = value.__dict__
+        absent = type(value).__pydantic_fields__.keys() - attributes.keys()
+        return all(hasattr(value, name) for name in absent) and all_complete(attributes.values())
+    if isinstance(value, dict):
+        return all_complete(value.values())
+    return not isinstance(value, list | tuple | set) or all_complete(value)
+
+
+def all_complete(values: Iterable[Any]) -> bool:
+    """Say whether all *values* are complete; most are scalars, which cost nothing."""
+    return all(type(value) in SCALARS or complete(value) for value in values)
+
+
+def validated(adapter: TypeAdapter[Any], value: Any, root: str) -> Any:
+    """Validate *value*; raises Misfit whose paths begin with *root*."""
+    try:
+        return adapter.validator.validate_python(value, from_attributes=True, by_alias=True, by_name=True)
+    except ValidationError as error:
+        faults = [
+            (path(root, fault["loc"]), fault["msg"])
+            for fault in error.errors(include_url=False, include_context=False, include_input=False)
+        ]
+        raise Misfit(faults) from error
+
+
+def path(root: str, location: tuple[str | int, ...]) -> str:
+    """Write a location as a path: ``body.lines[0].price``."""
+    written = root
+    for part in location:
+        written += f"[{part}]" if isinstance(part, int) else f".{part}" if written else part
+    return written
+
+
+def renamed(path: str, names: Mapping[str, str]) -> str:
+    """Put a parameter's own name where the path has the name of the field that stands for it."""
+    for field, name in names.items():
+        if path == field or path.startswith((f"{field}.", f"{field}[")):
+            return name + path.removeprefix(field)
+    return path
+
+
+def unserialisable(error: Exception) -> str:
+    """Say why a value could not be serialised, without the value."""
+    if "surrogates not allowed" in str(error):
+        return "a string holds half of a surrogate pair, which UTF-8 cannot carry"
+    return f"cannot be serialised as the declared type ({type(error).__name__})"
+
+
+def speaks_json(media_type: str) -> bool:
+    """Say whether a body of this media type is JSON."""
+    essence = media_type.partition(";")[0].strip().lower()
+    return essence == "application/json" or essence.endswith("+json")
+
+
+def text(value: Any) -> str:
+    """Write a JSON scalar as text for a header or a query: ``true``, ``12``, ``2026-01-01``; a dict as JSON."""
+    return value if isinstance(value, str) else json.dumps(value, separators=(",", ":"), ensure_ascii=True)
+
+
+def header_pairs(parameters: Iterable[Parameter], arguments: Mapping[str, Any]) -> tuple[Pair, ...]:
+    """Make the declared headers; raises Misfit for a value that a header cannot carry."""
+    pairs = []
+    for parameter in parameters:
+        for name, value in parameter.pairs(arguments[parameter.name]):
+            if not VALUE.fullmatch(value):
+                reason = f"header {name} can carry visible ASCII characters, with blanks only between them"
+                raise Misfit([(parameter.name, reason)])
+            pairs.append((name, value))
+    return tuple(pairs)
+
+
+def query_text(parameters: Iterable[Parameter], arguments: Mapping[str, Any]) -> str:
+    """Make the query, percent-encoded, without the ``?``; raises Misfit."""
+    pairs = [pair for parameter in parameters for pair in parameter.pairs(arguments[parameter.name])]
+    try:
+        return urlencode(pairs)
+    except UnicodeEncodeError as error:
+        raise Misfit([("", "a query parameter holds half of a surrogate pair, which UTF-8 cannot carry")]) from error
+
+
+def refuse(event_type: str, misfit: Misfit) -> InvalidPayload:
+    """Turn a misfit into the error that `send` raises."""
+    what = f"Webhook {event_type!r} was not sent, its arguments do not fit the declaration: {misfit}."
+    return InvalidPayload(what, faults=misfit.faults)
