@@ -12,7 +12,7 @@ COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gene
 ALL_INPUTS = pyproject.toml --extra sqlalchemy
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-crash test test-floor coverage check format faults bench audit requirements clean
+.PHONY: help setup demo demo-crash test test-floor coverage check format faults docs bench audit requirements clean
 
 help: ## list what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -51,6 +51,9 @@ format: $(STAMP) ## sort imports, format, mend what can be mended
 
 faults: $(STAMP) ## kill -9, floods, cut connections: minutes, not seconds
 	$(BIN)/python -m pytest -m faults
+
+docs: $(STAMP) ## write the generated parts of docs/reference anew
+	$(BIN)/python -m tests.docs.reference
 
 bench: $(STAMP) ## the workloads of benchmarks/, with their limits in the same run
 	$(BIN)/python -m benchmarks
