@@ -12,6 +12,8 @@ from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
+from pydantic import ByteSize
+
 from tests.docs.pages import ROOT, pages
 
 PART = re.compile(r"(<!-- generated: (?P<name>\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -119,21 +121,24 @@ def default_of(field: object) -> str:
 
 
 def plain(value: object) -> str:
+    """Write a setting's value as one would set it."""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, timedelta):
         return duration(value)
-    if isinstance(value, tuple | list):
-        return ", ".join(plain(one) for one in value)
-    return str(getattr(value, "value", value))
+    if isinstance(value, tuple) and len(value) == 2 and all(isinstance(one, int) for one in value):
+        return "-".join(str(one) for one in dict.fromkeys(value))
+    if isinstance(value, tuple):
+        return ",".join(plain(one) for one in value)
+    return value.human_readable(separator="") if isinstance(value, ByteSize) else str(value)
 
 
 def duration(value: timedelta) -> str:
     seconds = value.total_seconds()
-    for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
-        if seconds and seconds % size == 0:
-            return f"{seconds / size:g} {unit}"
-    return f"{seconds:g} s"
+    for unit, size in (("d", 86400), ("h", 3600), ("m", 60)):
+        if seconds > size and seconds % size == 0:
+            return f"{seconds / size:g}{unit}"
+    return f"{seconds:g}s" if seconds else "0"
 
 
 def comments(module: str, name: str) -> dict[str, str]:
