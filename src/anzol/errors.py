@@ -17,7 +17,9 @@
     ├── InvalidValue              a value given for an endpoint, a filter, ... is refused
     │   ├── AddressRefused        the address guard does not let this URL through
     │   └── InvalidHeader         a custom header that may not be set
+    ├── NameNotResolved           a host's name has no address, or nobody answered for it
     ├── VerificationError         a received webhook is not what it claims to be
+    ├── AppError                  the FastAPI app was not found, or importing it failed
     └── StorageError              the database could not do it
         ├── StorageBusy           it was locked for longer than the wait allowed
         ├── SchemaOutdated        migrations are missing
@@ -124,12 +126,28 @@ class InvalidHeader(InvalidValue):
     """A custom header that may not be set."""
 
 
+class NameNotResolved(AnzolError):
+    """A host's name has no address, or nobody answered for it."""
+
+    def __init__(self, what: str, *, name: str, do: str = "") -> None:
+        super().__init__(what, do=do)
+        self.name = name
+
+
 class VerificationError(AnzolError):
     """A received webhook is not what it claims to be; ``reason`` is one of a closed list."""
 
     def __init__(self, what: str, *, reason: str, do: str = "") -> None:
         super().__init__(what, do=do)
         self.reason = reason
+
+
+class AppError(AnzolError):
+    """The FastAPI app was not found, or importing it failed; ``trace`` shows where in the app's own files."""
+
+    def __init__(self, what: str, *, trace: str = "", do: str = "") -> None:
+        super().__init__(what, do=do)
+        self.trace = trace
 
 
 class StorageError(AnzolError):

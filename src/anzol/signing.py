@@ -155,12 +155,14 @@ def decoded(text: str) -> bytes:
 
 
 def fitting(raw: bytes, fits: bool) -> bytes:
+    """Return *raw* if it *fits*, refuse it otherwise."""
     if not fits:
         raise refused()
     return raw
 
 
 def refused() -> InvalidValue:
+    """Make the error; it never holds what was given."""
     return InvalidValue("This is not a signing secret.", field="secret", do=FORMS)
 
 
@@ -174,6 +176,7 @@ def ed25519(seed: bytes) -> Ed25519PrivateKey:
 
 @lru_cache(maxsize=1024)
 def ed25519_public(raw: bytes) -> Ed25519PublicKey:
+    """Return the key of 32 public bytes."""
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
     return Ed25519PublicKey.from_public_bytes(raw)

@@ -73,6 +73,7 @@ def the_three(headers: Headers) -> dict[str, str]:
 
 
 def checked_id(message_id: str) -> str:
+    """Return *message_id* once it can be one; a dot in it would make the signed content ambiguous."""
     if "." in message_id or not message_id.isascii() or not message_id.isprintable() or len(message_id) > 256:
         raise VerificationError("The header webhook-id is not a message's id.", reason="malformed_id")
     return message_id
@@ -105,9 +106,8 @@ def read_entries(header: str) -> list[tuple[str, bytes]]:
 
 
 def decoded(text: str) -> bytes:
+    """Read the base64 of one signature."""
     try:
         return binascii.a2b_base64(text, strict_mode=True)
     except ValueError as cause:
-        raise VerificationError(
-            "An entry of webhook-signature is not base64.", reason="malformed_signature"
-        ) from cause
+        raise VerificationError("An entry of webhook-signature is not base64.", reason="malformed_signature") from cause
