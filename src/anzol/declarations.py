@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Annotated, Any, get_args, get_origin
-from weakref import WeakKeyDictionary
 
 from fastapi import APIRouter, FastAPI, params
 from fastapi import routing as fastapi_routing
@@ -49,8 +48,8 @@ class Finding:
         return f"webhook {self.webhook!r}: {self.problem} {self.do}".rstrip()
 
 
-# What was read from each source, with the fingerprint of the routes that it was read from.
-KNOWN: WeakKeyDictionary[Source, tuple[tuple[int, ...], Catalog]] = WeakKeyDictionary()
+# Under this attribute a source carries what was read from it: routers are not hashable, and the two live as long.
+KNOWN = "anzol_catalog"
 
 
 def read(source: Source) -> Catalog:
@@ -60,9 +59,10 @@ def read(source: Source) -> Catalog:
     """
     routes = webhook_routes(source)
     seen = fingerprint(routes)
-    known = KNOWN.get(source)
+    known: tuple[tuple[int, ...], Catalog] | None = vars(source).get(KNOWN)
     if known is None or known[0] != seen:
-        known = KNOWN[source] = seen, Catalog(event_types(routes))
+        known = seen, Catalog(event_types(routes))
+        setattr(source, KNOWN, known)
     return known[1]
 
 
