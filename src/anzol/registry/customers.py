@@ -1,0 +1,56 @@
+"""Customers: whoever registers endpoints. One exists from its first message or endpoint on."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+
+from anzol.model import Customer, Page
+from anzol.outbox import CustomerId, customer_id
+from anzol.registry.records import Records, check_limit, every
+from anzol.registry.values import check_metadata, check_text
+from anzol.storage.face import UNSET, Unset
+
+
+@dataclass(frozen=True, slots=True)
+class Customers:
+    """The customers of this environment; ``webhooks.customers``."""
+
+    records: Records
+
+    async def put(
+        self, customer: CustomerId, *, name: str | Unset = UNSET, metadata: Mapping[str, str] | Unset = UNSET
+    ) -> Customer:
+        """Make the customer if it is not there, and set what is given. Sending does not need this.
+
+        Args:
+            name: What operators see beside the id; up to 256 characters.
+            metadata: Up to 50 pairs of your own.
+        """
+        uid = customer_id(customer)
+        storage = await self.records.storage()
+        return await storage.put_customer(
+            self.records.environment,
+            uid,
+            name=name if isinstance(name, Unset) else check_text(name, "name", 256),
+            metadata=metadata if isinstance(metadata, Unset) else check_metadata(metadata),
+        )
+
+    async def get(self, customer: CustomerId) -> Customer:
+        """Return one; raises NotFound before its first endpoint or message."""
+        storage = await self.records.storage()
+        return await storage.customer(self.records.environment, customer_id(customer))
+
+    async def list(self, *, after: str | None = None, limit: int = 50) -> Page[Customer]:
+        """Return a page, newest first; ``after`` is the ``next`` of the page before."""
+        storage = await self.records.storage()
+        return await storage.customers(self.records.environment, after=after, limit=check_limit(limit))
+
+    def all(self) -> AsyncIterator[Customer]:
+        """Yield every customer, newest first."""
+        return every(lambda after: self.list(after=after, limit=250))
+
+    async def delete(self, customer: CustomerId) -> None:
+        """Delete a customer: its endpoints go, what waits is cancelled, its messages are erased; raises NotFound."""
+        storage = await self.records.storage()
+        await storage.delete_customer(self.records.environment, customer_id(customer))

@@ -1,0 +1,295 @@
+"""The settings: ``ANZOL_...`` in the environment, or ``Webhooks(app, settings=Settings(...))``.
+
+Each is documented at its field. One that is misspelt is refused with the nearest name, and none is read and ignored.
+"""
+
+# Annotations are real objects here: Pydantic reads them.
+import difflib
+import os
+import re
+from collections.abc import Mapping
+from datetime import timedelta
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from pathlib import Path
+from typing import Annotated, Any, Final, Self
+from urllib.parse import unquote, urlsplit
+
+from pydantic import (
+    BeforeValidator,
+    ByteSize,
+    Field,
+    FilePath,
+    ModelWrapValidatorHandler,
+    SecretStr,
+    ValidationError,
+    model_validator,
+)
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from anzol.addresses import LOOPBACK, Policy
+from anzol.addresses import PORTS as OPEN_PORTS
+from anzol.errors import SettingsError
+from anzol.storage.face import Retention
+
+PREFIX: Final = "ANZOL_"
+UNITS: Final = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
+DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)?", re.ASCII)
+# What Kubernetes puts into every container of a namespace that has a Service called `anzol`.
+KUBERNETES: Final = re.compile(r"ANZOL_PORT(_.*)?|ANZOL_SERVICE_.*", re.ASCII)
+# Set by the `anzol` program for the processes that it starts; no settings.
+OWN: Final[frozenset[str]] = frozenset()
+DEFAULT_URL: Final = "sqlite:///anzol.db"
+DEFAULT_SCHEDULE: Final = "0,5s,5m,30m,2h,5h,10h,14h,20h,24h"
+Network = IPv4Network | IPv6Network
+
+
+def read_duration(value: Any) -> Any:
+    """Read ``15s``, ``500ms``, ``5m``, ``2h``, ``3d`` or a number of seconds."""
+    if isinstance(value, timedelta):
+        return value
+    found = DURATION.fullmatch(str(value).strip().lower())
+    if found is None:
+        raise ValueError(f"{value!r} is not a duration; write it like 500ms, 15s, 5m, 2h or 3d")
+    return timedelta(seconds=float(found[1]) * UNITS[found[2] or "s"])
+
+
+def read_list(value: Any) -> Any:
+    """Split text at its commas."""
+    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
+def read_schedule(value: Any) -> Any:
+    """Read the delays between attempts, such as ``0,5s,5m``."""
+    return tuple(read_duration(part) for part in read_list(value))
+
+
+def read_networks(value: Any) -> Any:
+    """Read CIDRs."""
+    return tuple(ip_network(part) for part in read_list(value))
+
+
+def read_ports(value: Any) -> Any:
+    """Read ports and ranges of them, such as ``443,8000-8999``, as pairs of the first and the last."""
+    pairs = []
+    for part in read_list(value):
+        first, _, last = part.partition("-") if isinstance(part, str) else (part, "", "")
+        pair = (int(first), int(last or first)) if not isinstance(part, tuple) else part
+        if not 1 <= pair[0] <= pair[1] <= 65535:
+            raise ValueError(f"{part!r} is not a port or a range of ports")
+        pairs.append(pair)
+    return tuple(pairs)
+
+
+def read_never(value: Any) -> Any:
+    """Read a duration, or ``never`` as None."""
+    return None if value is None or str(value).strip().lower() == "never" else read_duration(value)
+
+
+def read_switch(value: Any) -> Any:
+    """Read ``on`` or ``off``."""
+    return {"on": True, "off": False}.get(str(value).strip().lower(), value)
+
+
+Duration = Annotated[timedelta, BeforeValidator(read_duration), Field(gt=timedelta(0))]
+
+
+class Settings(BaseSettings):
+    """All settings of one application. In the environment each has the prefix ``ANZOL_``."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    database_url: str = Field(
+        default=DEFAULT_URL,
+        description="Where everything is kept: sqlite:///anzol.db, or with an absolute path sqlite:////var/lib/anzol.db.",
+    )
+    secret_key: SecretStr | None = Field(
+        default=None,
+        description="Encrypts endpoints' secrets and headers. Without it a key file anzol.key is made by the database.",
+    )
+    environment: str = Field(
+        default="default",
+        pattern=r"^[A-Za-z0-9_.-]{1,64}$",
+        description="The environment that sends and registrations of this process belong to: production, sandbox.",
+    )
+    deployment: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=200,
+        description="The mark of the database, so that a copy restored elsewhere does not send; else the environment.",
+    )
+    worker: Annotated[bool, BeforeValidator(read_switch)] = Field(
+        default=True,
+        description="on: this process delivers, in a thread of its own. off: `anzol worker` does.",
+    )
+    retry_schedule: Annotated[tuple[timedelta, ...], NoDecode, BeforeValidator(read_schedule)] = Field(
+        default_factory=lambda: tuple(read_schedule(DEFAULT_SCHEDULE)),
+        min_length=1,
+        max_length=50,
+        description="The delays before each attempt, the first included, such as 0,5s,5m,30m,2h; varied by a fifth.",
+    )
+    delivery_timeout: Annotated[Duration, Field(le=timedelta(minutes=5))] = Field(
+        default=timedelta(seconds=15),
+        description="How long one attempt may take from resolving the name to the end of the reply's headers and body.",
+    )
+    connect_timeout: Duration = Field(
+        default=timedelta(seconds=5),
+        description="How long connecting may take, within the delivery timeout.",
+    )
+    allow_networks: Annotated[tuple[Network, ...], NoDecode, BeforeValidator(read_networks)] = Field(
+        default=(),
+        description="Networks (CIDRs, with commas) that the address guard lets through, such as 10.1.0.0/16.",
+    )
+    https_only: bool = Field(default=False, description="Whether endpoints with http are refused.")
+    ports: Annotated[tuple[tuple[int, int], ...], NoDecode, BeforeValidator(read_ports)] = Field(
+        default=tuple((ports[0], ports[-1]) for ports in OPEN_PORTS),
+        min_length=1,
+        description="The ports that endpoints may have, such as 443,8000-8999.",
+    )
+    payload_limit: ByteSize = Field(
+        default=ByteSize(1024 * 1024),
+        gt=0,
+        le=64 * 1024 * 1024,
+        description="The largest body that is accepted, such as 256KiB.",
+    )
+    retention: Duration = Field(
+        default=timedelta(days=30), description="How long messages and their deliveries are kept after they ended."
+    )
+    retention_unsubscribed: Duration = Field(
+        default=timedelta(days=3), description="How long messages are kept that nobody was subscribed to."
+    )
+    retention_attempts: Duration = Field(default=timedelta(days=30), description="How long attempts are kept.")
+    retention_keys: Duration = Field(
+        default=timedelta(days=30), description="How long a message's key is remembered, so that it is not sent twice."
+    )
+    disable_after: Annotated[timedelta | None, BeforeValidator(read_never)] = Field(
+        default=timedelta(days=5),
+        description="How long an endpoint may fail without one success before it is disabled, such as 5d; or never.",
+    )
+    proxy_url: SecretStr | None = Field(
+        default=None, description="A proxy for all deliveries, spoken to with CONNECT: http://user:password@host:port."
+    )
+    ca_bundle: FilePath | None = Field(
+        default=None, description="A file of certificates (PEM) trusted besides the machine's own."
+    )
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def speak_plainly(cls, data: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        """Refuse what is misspelt or does not fit, in one `SettingsError` that names it."""
+        refuse_unknown_variables(os.environ, cls.known())
+        try:
+            settings = handler(data)
+        except ValidationError as error:
+            raise refused(error, cls.known()) from None  # its context would show the values
+        database_path(settings.database_url)
+        check_proxy(settings.proxy_url)
+        return settings
+
+    @classmethod
+    def known(cls) -> tuple[str, ...]:
+        """Return the names of all settings."""
+        return tuple(cls.model_fields)
+
+    @property
+    def dev(self) -> bool:
+        """Whether this is development: ``FASTAPI_ENV=development``, which `anzol dev` and `fastapi dev` set."""
+        return os.environ.get("FASTAPI_ENV") == "development"
+
+    @property
+    def database(self) -> Path:
+        """The absolute path of the database.
+
+        Raises:
+            SettingsError: the path is the default one, on a platform that throws files away.
+        """
+        if "database_url" not in self.model_fields_set:
+            refuse_fleeting_disk(os.environ)
+        return database_path(self.database_url)
+
+    @property
+    def mark(self) -> str:
+        """The deployment's mark, which the database carries."""
+        return self.deployment or self.environment
+
+    @property
+    def policy(self) -> Policy:
+        """What the address guard lets through; in development also loopback."""
+        return Policy(
+            allow_networks=self.allow_networks + (LOOPBACK if self.dev else ()),
+            https_only=self.https_only,
+            ports=tuple(range(first, last + 1) for first, last in self.ports),
+        )
+
+    @property
+    def kept(self) -> Retention:
+        """How long things are kept."""
+        return Retention(
+            messages=self.retention,
+            unsubscribed=self.retention_unsubscribed,
+            attempts=self.retention_attempts,
+            keys=self.retention_keys,
+        )
+
+
+def refuse_unknown_variables(variables: Mapping[str, str], known: tuple[str, ...]) -> None:
+    """Refuse a variable with our prefix that no setting has: it would be read by nobody."""
+    names = {PREFIX + name.upper() for name in known}
+    for variable in variables:
+        name = variable.upper()
+        if name.startswith(PREFIX) and name not in names | OWN and not KUBERNETES.fullmatch(name):
+            raise SettingsError(f"There is no setting {variable}.", do=meant(name, sorted(names)))
+
+
+def refused(error: ValidationError, known: tuple[str, ...]) -> SettingsError:
+    """Turn Pydantic's errors into ours: the first one, in a sentence."""
+    fault = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    name = str(fault["loc"][0]) if fault["loc"] else ""
+    if fault["type"] == "extra_forbidden":
+        return SettingsError(f"There is no setting {name!r}.", do=meant(name, sorted(known)))
+    reason = fault["msg"].removeprefix("Value error, ")
+    return SettingsError(f"The setting {name} ({PREFIX}{name.upper()}) is refused: {reason}.")
+
+
+def meant(name: str, names: list[str]) -> str:
+    """Say which of *names* was probably meant."""
+    near = difflib.get_close_matches(name, names, n=1)
+    return f"Did you mean {near[0]}?" if near else f"There are: {', '.join(names)}."
+
+
+def database_path(url: str) -> Path:
+    """Return the absolute path of a ``sqlite:///`` URL; refuse every other URL."""
+    scheme, colon, rest = url.partition("://")
+    engine = scheme.partition("+")[0].lower()
+    if engine in ("postgresql", "postgres"):
+        raise SettingsError(
+            "ANZOL_DATABASE_URL is a PostgreSQL database, which this version cannot use yet.",
+            do="Use a SQLite file, such as sqlite:///anzol.db; a session of your PostgreSQL can be passed to send.",
+        )
+    if not colon or engine != "sqlite" or "?" in rest or not rest.startswith("/") or len(rest) < 2:
+        raise SettingsError("ANZOL_DATABASE_URL is not a database's URL.", do="Write it like sqlite:///anzol.db.")
+    if rest[1:] == ":memory:":
+        raise SettingsError("A database in memory forgets what it accepted.", do="Write it like sqlite:///anzol.db.")
+    return Path(unquote(rest[1:])).absolute()
+
+
+def refuse_fleeting_disk(variables: Mapping[str, str]) -> None:
+    """Refuse the default path where the disk goes with the container: what was accepted would be lost."""
+    for variable, platform in (("KUBERNETES_SERVICE_HOST", "Kubernetes"), ("AWS_LAMBDA_FUNCTION_NAME", "AWS Lambda")):
+        if variable in variables:
+            raise SettingsError(
+                f"This runs on {platform}, where the file anzol.db would be lost with its container.",
+                do="Set ANZOL_DATABASE_URL to a file on a disk that stays, such as sqlite:////data/anzol.db.",
+            )
+
+
+def check_proxy(proxy: SecretStr | None) -> None:
+    """Refuse a proxy's URL that could not be used. The URL is not in the error: it may carry a password."""
+    if proxy is None:
+        return
+    try:
+        read = urlsplit(proxy.get_secret_value())
+        fits = read.scheme == "http" and read.hostname and read.port and read.path in ("", "/")
+    except ValueError:
+        fits = False
+    if not fits:
+        raise SettingsError("ANZOL_PROXY_URL is not a proxy's URL.", do="Write it like http://user:password@host:3128.")
