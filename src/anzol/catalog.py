@@ -209,7 +209,6 @@ class Catalog:
 
 def encode(event: EventType, arguments: Mapping[str, Any]) -> Encoded:
     """Encode the request of *event* from one argument for each parameter; raises Misfit."""
-    check_envelope(event, arguments)
     return Encoded(
         event_type=event.name,
         method=event.method,
@@ -218,13 +217,6 @@ def encode(event: EventType, arguments: Mapping[str, Any]) -> Encoded:
         headers=header_pairs(event.headers, arguments),
         query=query_text(event.query, arguments),
     )
-
-
-def check_envelope(event: EventType, arguments: Mapping[str, Any]) -> None:
-    """Refuse an `Envelope` that carries another event's name: the receiver could trust only one of the two."""
-    for name, value in arguments.items():
-        if isinstance(value, Envelope) and value.type != event.name:
-            raise Misfit([(f"{name}.type", f"is {value.type!r}, but the webhook is {event.name!r}")])
 
 
 def meant(name: str, names: tuple[str, ...]) -> str:

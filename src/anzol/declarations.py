@@ -127,9 +127,7 @@ def event_type(route: Any, method: str) -> EventType:
 
 def is_plain(body: Body | None, headers: Sequence[Parameter], query: Sequence[Parameter]) -> bool:
     """Say whether one positional argument is the whole request, so that nothing needs binding."""
-    if body is None or body.embedded is not None or headers or query:
-        return False
-    return body.model is None or not issubclass(body.model, Envelope)
+    return body is not None and body.embedded is None and not headers and not query
 
 
 def required(field: Any) -> bool:
@@ -186,7 +184,8 @@ def read_body(route: Any) -> Body | None:
         return Body(tuple(field.name for field in fields), adapter, media_type, embedded=embedded)
     annotation = fields[0].field_info.annotation
     model = annotation if is_model(annotation) and not is_root(annotation) else None
-    return Body((fields[0].name,), adapter_of(fields[0]), media_type, model)
+    named = route.path if model is not None and issubclass(model, Envelope) else ""
+    return Body((fields[0].name,), adapter_of(fields[0]), media_type, model, named=named)
 
 
 def adapter_of(field: Any) -> TypeAdapter[Any]:
@@ -197,7 +196,7 @@ def adapter_of(field: Any) -> TypeAdapter[Any]:
 
 def is_model(annotation: Any) -> bool:
     """Say whether the annotation is one Pydantic model."""
-    return isinstance(annotation, type) and get_origin(annotation) is None and issubclass(annotation, BaseModel)
+    return isinstance(annotation, type) and issubclass(annotation, BaseModel)
 
 
 def is_root(model: type[BaseModel]) -> bool:

@@ -69,7 +69,8 @@ class Body:
     """How the body is made from the arguments named in ``parameters``.
 
     ``embedded`` holds, for a body made of several parameters (or of one with ``embed=True``), the parameter's name
-    for each field of the adapter's model; empty when the one parameter is the body.
+    for each field of the adapter's model; None when the one parameter is the body. ``named`` is what the ``type`` of
+    an `Envelope` has to say; empty for any other body.
     """
 
     parameters: tuple[str, ...]
@@ -77,6 +78,7 @@ class Body:
     media_type: str
     model: type[BaseModel] | None = None
     embedded: Mapping[str, str] | None = None
+    named: str = ""
 
     @property
     def raw(self) -> bool:
@@ -93,6 +95,9 @@ class Body:
         """Encode the one value that is the body; raises Misfit."""
         if self.model is None or not isinstance(value, self.model):
             value = self.checked(value)
+        if self.named and value.type != self.named:
+            reason = f"is {value.type!r}, but the webhook is {self.named!r}"
+            raise Misfit([(f"{self.parameters[0]}.type", reason)])
         if self.raw:
             return value.encode() if isinstance(value, str) else bytes(value)
         if not complete(value):
@@ -115,8 +120,7 @@ class Body:
     def encode_afresh(self, value: Any, error: Exception | None = None) -> bytes:
         """Encode a value whose parts are missing or not of the declared types: validated again, from its content."""
         try:
-            plain = self.adapter.dump_python(value, by_alias=False, warnings=False)
-            fresh = self.checked(plain)
+            fresh = self.checked(content(value))
             return self.adapter.serializer.to_json(fresh, by_alias=True, warnings="error")
         except (PydanticSerializationError, ValueError) as again:
             raise Misfit([(self.parameters[0], unserialisable(again))]) from error
@@ -136,6 +140,16 @@ def complete(value: Any) -> bool:
 def all_complete(values: Iterable[Any]) -> bool:
     """Say whether all *values* are complete; most are scalars, which cost nothing."""
     return all(type(value) in SCALARS or complete(value) for value in values)
+
+
+def content(value: Any) -> Any:
+    """Return the value with every model in it as a dict of its fields, so that it is validated from the ground."""
+    if isinstance(value, BaseModel):
+        fields = type(value).__pydantic_fields__
+        return {name: content(value.__dict__[name]) for name in fields if name in value.__dict__}
+    if isinstance(value, dict):
+        return {key: content(item) for key, item in value.items()}
+    return [content(item) for item in value] if isinstance(value, list | tuple | set) else value
 
 
 def validated(adapter: TypeAdapter[Any], value: Any, root: str) -> Any:

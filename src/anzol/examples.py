@@ -192,7 +192,7 @@ def made_number(schema: Schema, *, whole: bool) -> float:
         value = value + step
     if not within(value, schema):
         value = schema.get("maximum", schema.get("exclusiveMaximum", 1) - (1 if whole else 0.5))
-    if value % step:
+    if "multipleOf" in schema and value % step:
         value += step - value % step
     return value if not whole else int(value)
 
