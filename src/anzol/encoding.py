@@ -28,6 +28,7 @@ Fault = tuple[str, str]
 Pair = tuple[str, str]
 
 
+HALF_A_PAIR = "a string holds half of a surrogate pair, which UTF-8 cannot carry"
 SCALARS = frozenset({str, int, float, bool, bytes, type(None), datetime, date, Decimal, UUID})
 
 
@@ -183,7 +184,7 @@ def renamed(path: str, names: Mapping[str, str]) -> str:
 def unserialisable(error: Exception) -> str:
     """Say why a value could not be serialised, without the value."""
     if "surrogates not allowed" in str(error):
-        return "a string holds half of a surrogate pair, which UTF-8 cannot carry"
+        return HALF_A_PAIR
     return f"cannot be serialised as the declared type ({type(error).__name__})"
 
 
@@ -212,11 +213,16 @@ def header_pairs(parameters: Iterable[Parameter], arguments: Mapping[str, Any]) 
 
 def query_text(parameters: Iterable[Parameter], arguments: Mapping[str, Any]) -> str:
     """Make the query, percent-encoded, without the ``?``; raises Misfit."""
-    pairs = [pair for parameter in parameters for pair in parameter.pairs(arguments[parameter.name])]
+    parts = (encoded_pairs(parameter, arguments[parameter.name]) for parameter in parameters)
+    return "&".join(part for part in parts if part)
+
+
+def encoded_pairs(parameter: Parameter, value: Any) -> str:
+    """Percent-encode what one query parameter sends."""
     try:
-        return urlencode(pairs)
+        return urlencode(list(parameter.pairs(value)))
     except UnicodeEncodeError as error:
-        raise Misfit([("", "a query parameter holds half of a surrogate pair, which UTF-8 cannot carry")]) from error
+        raise Misfit([(parameter.name, HALF_A_PAIR)]) from error
 
 
 def refuse(event_type: str, misfit: Misfit) -> InvalidPayload:
