@@ -11,7 +11,8 @@
     │   ├── InvalidCustomer       what was given is not a customer's id
     │   ├── KeyConflict           the key was used before with another body
     │   ├── PayloadTooLarge       the body is over the limit
-    │   └── OutboxMissing         the caller's database has no ``anzol_outbox`` table
+    │   ├── OutboxMissing         the caller's database has no ``anzol_outbox`` table
+    │   └── SessionRefused        ``session=`` is nothing that a message can be written with
     ├── NotFound                  no such customer, endpoint, message, ...
     ├── Conflict                  the object is not in a state that allows this
     ├── InvalidValue              a value given for an endpoint, a filter, ... is refused
@@ -96,6 +97,10 @@ class PayloadTooLarge(SendError):
 
 class OutboxMissing(SendError):
     """The caller's database has no ``anzol_outbox`` table."""
+
+
+class SessionRefused(SendError):
+    """What was given as ``session=`` is nothing that a message can be written with, or not in this way."""
 
 
 class NotFound(AnzolError):
