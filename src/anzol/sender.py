@@ -109,6 +109,16 @@ class Sender:
             return undialled(error, began, phases)
         return await connection.exchange(request, began, phases)
 
+    @property
+    def idle(self) -> int:
+        """How many connections are kept for another request."""
+        return self._idle_count
+
+    @property
+    def busy(self) -> int:
+        """How many requests are on the wire."""
+        return len(self._busy)
+
     async def close(self) -> None:
         """Close every connection; requests still under way are cancelled."""
         if self._ticking is not None:
