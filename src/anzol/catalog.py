@@ -39,7 +39,7 @@ class Envelope(BaseModel, Generic[T]):
 class EventType:
     """One declared webhook: a name, a method, and how its request is made from arguments.
 
-    ``examples`` are candidate bodies as declared; ``documented`` is False when it was declared with
+    ``operation_id`` is the one declared, or ``""``. ``examples`` are candidate bodies as declared; ``documented`` is False when it was declared with
     ``include_in_schema=False``. ``media_type`` is empty when no body is declared.
     """
 
@@ -48,6 +48,7 @@ class EventType:
     media_type: str
     summary: str
     description: str
+    operation_id: str
     tags: tuple[str, ...]
     deprecated: bool
     documented: bool

@@ -16,6 +16,7 @@ from typing import Annotated, Any, get_args, get_origin
 
 from fastapi import APIRouter, FastAPI, params
 from fastapi import routing as fastapi_routing
+from fastapi.datastructures import DefaultPlaceholder
 from fastapi.routing import APIRoute
 from fastapi.security.base import SecurityBase
 from pydantic import BaseModel, Field, TypeAdapter, create_model
@@ -111,6 +112,7 @@ def event_type(route: Any, method: str) -> EventType:
         media_type=body.media_type if body else "",
         summary=route.summary or "",
         description=route.description,
+        operation_id=read_operation_id(route),
         tags=tuple(str(tag.value if isinstance(tag, Enum) else tag) for tag in route.tags),
         deprecated=bool(route.deprecated),
         documented=route.include_in_schema,
@@ -123,6 +125,12 @@ def event_type(route: Any, method: str) -> EventType:
         body_default={field.name: field.get_default for field in route.dependant.body_params if not required(field)},
         plain=is_plain(body, headers, query),
     )
+
+
+def read_operation_id(route: Any) -> str:
+    """Return the operation's id when somebody chose it: for this webhook, or by a function for all."""
+    chosen = not isinstance(route.generate_unique_id_function, DefaultPlaceholder)
+    return route.operation_id or (route.unique_id if chosen else "")
 
 
 def is_plain(body: Body | None, headers: Sequence[Parameter], query: Sequence[Parameter]) -> bool:

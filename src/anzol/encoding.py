@@ -56,6 +56,8 @@ class Parameter:
 
     def pairs(self, value: Any) -> Iterator[Pair]:
         """Yield what is sent of *value*: name and text; nothing for None, one pair for each item of a list."""
+        if value is None and self.default is not None:  # ``page: int = Query(None)``: a default is not validated
+            return
         checked = validated(self.adapter, value, self.name)
         plain = self.adapter.dump_python(checked, mode="json", by_alias=True)
         fields = plain if "" not in self.names else {"": plain}
