@@ -134,27 +134,10 @@ class Recipient:
         return self._answer(await storage.accept(message))
 
     def _message(self, webhook: Webhook, args: tuple[Any, ...], kwargs: dict[str, Any]) -> NewMessage:
-        intake, manner = self._intake, self._manner
         method = kwargs.pop("method", None) if isinstance(webhook, str) else None
-        encoded = intake.encode(webhook, args, kwargs, method)
-        check_size(encoded, intake.payload_limit)
-        now = intake.clock.micros()
-        return NewMessage(
-            id=ids.new(now),
-            environment=intake.environment,
-            customer=manner.customer,
-            event_type=encoded.event_type,
-            method=encoded.method,
-            content_type=encoded.content_type,
-            body=encoded.body,
-            created_at=now,
-            headers=encoded.headers,
-            query=encoded.query,
-            channels=manner.channels,
-            tags=manner.tags,
-            key=manner.key,
-            deliver_at=manner.deliver_at,
-        )
+        encoded = self._intake.encode(webhook, args, kwargs, method)
+        check_size(encoded, self._intake.payload_limit)
+        return new_message(self._intake, encoded, self._manner)
 
     def _answer(self, accepted: Accepted) -> Message:
         return Message(ids.show(ids.MESSAGE, accepted.id), self._manner.key, accepted.duplicate)
@@ -231,6 +214,37 @@ class Sending(Coroutine[Any, Any, Message]):
                 self._file,
                 self._line,
             )
+
+
+def new_message(intake: Intake, encoded: Encoded, manner: Manner, only_endpoint: bytes | None = None) -> NewMessage:
+    """Make the message that is stored: of now, with an id of now."""
+    now = intake.clock.micros()
+    return NewMessage(
+        id=ids.new(now),
+        environment=intake.environment,
+        customer=manner.customer,
+        event_type=encoded.event_type,
+        method=encoded.method,
+        content_type=encoded.content_type,
+        body=encoded.body,
+        created_at=now,
+        headers=encoded.headers,
+        query=encoded.query,
+        channels=manner.channels,
+        tags=manner.tags,
+        key=manner.key,
+        deliver_at=manner.deliver_at,
+        only_endpoint=only_endpoint,
+    )
+
+
+async def send_example(intake: Intake, encoded: Encoded, customer: str, endpoint: str | None) -> Message:
+    """Store an example for a customer, or for one endpoint of it, whatever that is subscribed to."""
+    only = None if endpoint is None else ids.read(ids.ENDPOINT, endpoint)
+    message = new_message(intake, encoded, Manner(customer, tags=("example",)), only)
+    storage = await intake.storage()
+    accepted = await storage.accept(message)
+    return Message(ids.show(ids.MESSAGE, accepted.id))
 
 
 def called(webhook: Webhook) -> str:

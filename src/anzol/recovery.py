@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
@@ -18,11 +18,13 @@ from anzol.storage.face import Progress
 PAGE: Final = 500  # deliveries changed in one transaction
 
 
-@dataclass(frozen=True, slots=True)
-class Recovery:
-    """What operators do when something went wrong, at the receivers' or at ours."""
+class Recovery(ABC):
+    """What operators do when something went wrong, at the receivers' or at ours; `Webhooks` is one."""
 
-    records: Records
+    @property
+    @abstractmethod
+    def records(self) -> Records:
+        """What the registry and this stand on."""
 
     async def resend(self, message_id: str, endpoint_id: str) -> Delivery:
         """Deliver one message to one endpoint again, now, whatever became of it before.

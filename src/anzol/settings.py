@@ -29,6 +29,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from anzol.addresses import LOOPBACK, Policy
 from anzol.addresses import PORTS as OPEN_PORTS
 from anzol.errors import SettingsError
+from anzol.retry import DEFAULT_SCHEDULE
 from anzol.storage.face import Retention
 
 PREFIX: Final = "ANZOL_"
@@ -39,7 +40,6 @@ KUBERNETES: Final = re.compile(r"ANZOL_PORT(_.*)?|ANZOL_SERVICE_.*", re.ASCII)
 # Set by the `anzol` program for the processes that it starts; no settings.
 OWN: Final[frozenset[str]] = frozenset()
 DEFAULT_URL: Final = "sqlite:///anzol.db"
-DEFAULT_SCHEDULE: Final = "0,5s,5m,30m,2h,5h,10h,14h,20h,24h"
 Network = IPv4Network | IPv6Network
 
 
@@ -122,7 +122,7 @@ class Settings(BaseSettings):
         description="on: this process delivers, in a thread of its own. off: `anzol worker` does.",
     )
     retry_schedule: Annotated[tuple[timedelta, ...], NoDecode, BeforeValidator(read_schedule)] = Field(
-        default_factory=lambda: tuple(read_schedule(DEFAULT_SCHEDULE)),
+        default=DEFAULT_SCHEDULE,
         min_length=1,
         max_length=50,
         description="The delays before each attempt, the first included, such as 0,5s,5m,30m,2h; varied by a fifth.",

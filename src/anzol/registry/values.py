@@ -65,13 +65,17 @@ def check_schedule(schedule: Iterable[timedelta] | None) -> tuple[timedelta, ...
     """Return the delays before each attempt, the first included; None: those of the settings."""
     if schedule is None:
         return None
-    delays = tuple(schedule)
+    delays = tuple(check_delay(delay) for delay in schedule)
     if not 1 <= len(delays) <= MAX_STEPS:
         raise InvalidValue(f"A schedule has 1 to {MAX_STEPS} delays, not {len(delays)}.", field="schedule")
-    for delay in delays:
-        if not isinstance(delay, timedelta) or not timedelta(0) <= delay <= LONGEST_DELAY:
-            raise InvalidValue(f"{delay!r} is not a delay of 0 to 7 days.", field="schedule", do="Use timedelta(...).")
     return delays
+
+
+def check_delay(delay: object) -> timedelta:
+    """Return one delay of a schedule, 0 to 7 days."""
+    if not isinstance(delay, timedelta) or not timedelta(0) <= delay <= LONGEST_DELAY:
+        raise InvalidValue(f"{delay!r} is not a delay of 0 to 7 days.", field="schedule", do="Use timedelta(...).")
+    return delay
 
 
 def check_secret(secret: str | None, random: bytes) -> str:
