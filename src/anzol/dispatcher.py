@@ -1,0 +1,292 @@
+"""The rounds of a worker: release what is idle, take lanes, fan out, claim what is due; then wait for a reason."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterable
+from typing import Final
+
+from anzol.clock import Clock
+from anzol.errors import StorageError
+from anzol.lane import Lane
+from anzol.rules import DeliveryRules
+from anzol.storage.face import Claim, Deliver, Dispatched, Order, Profile
+from anzol.tenure import Tenure
+from anzol.turns import Turns
+
+log = logging.getLogger("anzol.worker")
+
+SWEEP: Final = 0.25  # seconds between looks at every lane held
+LOOK: Final = 1.0  # seconds until a held lane is looked into without a reason
+TAKE: Final = 100  # lanes taken in one round
+IDLE_ROUNDS: Final = 10  # empty rounds after which the poll slackens
+SLACK: Final = 1.4  # so that polling, heartbeat and the rest stay under one query a second
+STALLED: Final = (0.02, 1.0)  # seconds to wait when storage says "more" and gives nothing: first, longest
+
+
+class Dispatcher:
+    """Drives one tenure."""
+
+    def __init__(self, storage: Deliver, tenure: Tenure, turns: Turns, clock: Clock, rules: DeliveryRules) -> None:
+        self._storage = storage
+        self._tenure = tenure
+        self._turns = turns
+        self._clock = clock
+        self._rules = rules
+        self._rooms: dict[bytes, int] = {}
+        self._look: set[bytes] = set()
+        self._release: list[bytes] = []
+        self._stale: set[bytes] = set()
+        self._swept = 0.0
+        self._next_turn_at: int | None = None
+        self._more = False
+        self._empty = 0  # rounds in a row that brought nothing
+        self._stopped = False
+        self.lost = False
+
+    async def run(self) -> None:
+        """Do rounds until stopped or the lease is lost."""
+        while not (self._stopped or self.lost):
+            self._tenure.wake.clear()
+            try:
+                await self.round()
+            except StorageError as error:
+                log.warning("Storage could not dispatch; again in a second: %s", error)
+                await asyncio.sleep(1)
+                continue
+            except Exception:
+                log.exception("A round of the dispatcher failed; again in a second.")
+                await asyncio.sleep(1)
+                continue
+            await self._rest()
+
+    def stop(self) -> None:
+        """Claim nothing more; the round under way is the last."""
+        self._stopped = True
+        self._tenure.wake.set()
+
+    async def round(self, *, everywhere: bool = False) -> bool:
+        """Do one round; return whether it brought anything. *everywhere* looks into every lane held."""
+        await self._read_again()
+        order = self._order(everywhere=everywhere)
+        self._tenure.rounds += 1
+        done = await self._storage.dispatch(self._tenure.me, order)
+        if done.lost:
+            self.lost = True
+            return False
+        self._let_go(order.release)
+        await self._adopt(done)
+        self._apply(order, done)
+        brought = bool(done.claims or done.fanned_out or done.profiles)
+        self._empty = 0 if brought or order.release else self._empty + 1
+        return brought
+
+    @property
+    def more(self) -> bool:
+        """Whether storage has more, or lanes have room for what waits for them."""
+        return self._more or any(self._wants(lane) for lane in self._tenure.lanes.values() if lane.behind)
+
+    # The order
+
+    def _order(self, *, everywhere: bool) -> Order:
+        now, monotonic = self._clock.micros(), self._clock.monotonic()
+        if everywhere or monotonic - self._swept >= SWEEP:
+            self._sweep(monotonic)
+        self._count_rooms(now, monotonic)
+        release = tuple(self._release)
+        if self._holding():
+            return Order(release=release)
+        self._look |= self._tenure.pop_due(now)
+        if everywhere:
+            self._look |= set(self._rooms)
+        look = [endpoint for endpoint in self._look if self._rooms.get(endpoint, 0) > 0]
+        self._look.clear()
+        for endpoint in look:
+            self._tenure.lanes[endpoint].looked_at = monotonic
+        return Order(
+            release=release,
+            take=max(0, min(TAKE, self._turns.free, self._rules.lanes - len(self._tenure.lanes))),
+            fan_out=self._rules.fan_out,
+            rooms=dict(self._rooms),
+            look=look,
+            idle_lanes=self._may_take() and (self._next_turn_at is None or self._next_turn_at > now),
+            new_room=self._rules.begin,
+        )
+
+    def _count_rooms(self, now: int, monotonic: float) -> None:
+        """Count anew how much the lanes have room for in which something has changed."""
+        for lane in self._tenure.changed:
+            if self._tenure.lanes.get(lane.endpoint_id) is not lane or lane.endpoint_id in self._release:
+                continue
+            self._rooms[lane.endpoint_id] = room = lane.room(now, monotonic)
+            if lane.behind and room * 2 >= lane.window(monotonic):
+                self._look.add(lane.endpoint_id)
+        self._tenure.changed.clear()
+
+    def _may_take(self) -> bool:
+        """Say whether another lane can be held and served."""
+        return self._turns.free > 0 and len(self._tenure.lanes) < self._rules.lanes
+
+    def _holding(self) -> bool:
+        """Say whether claims stop for now: too much is queued or unwritten, or we are about to stop."""
+        tenure, rules = self._tenure, self._rules
+        return (
+            self._stopped
+            or tenure.queued >= rules.most_queued
+            or tenure.queued_bytes >= rules.most_queued_bytes
+            or tenure.settlement.unsettled >= rules.most_unsettled
+        )
+
+    def _wants(self, lane: Lane) -> bool:
+        return lane.room(self._clock.micros(), self._clock.monotonic()) > 0
+
+    def _sweep(self, monotonic: float) -> None:
+        """Look at every lane held: slow ones, idle ones, those that nobody has looked into for a second."""
+        self._swept = monotonic
+        crowded = self._more and len(self._tenure.lanes) >= self._rules.lanes
+        now = self._clock.micros()
+        for lane in self._tenure.lanes.values():
+            self._turns.watch(lane)
+            if crowded and lane.turn_count >= self._rules.turn_claims:
+                lane.closing = True
+                self._tenure.give_back(lane)
+            if self._idle(lane, now, monotonic):
+                self._release.append(lane.endpoint_id)
+                continue
+            if monotonic - lane.looked_at >= LOOK:
+                self._look.add(lane.endpoint_id)
+            changes = lane.profile.secrets_change_at
+            if changes is not None and changes <= now:
+                self._stale.add(lane.endpoint_id)
+            self._tenure.changed.add(lane)  # its throttle, its circuit: time alone gives room
+        for endpoint in self._release:
+            self._rooms.pop(endpoint, None)
+
+    def _idle(self, lane: Lane, now: int, monotonic: float) -> bool:
+        """Say whether a lane may be given back."""
+        if not lane.dry():
+            return False
+        if lane.closing or not lane.active:
+            return True
+        return not (lane.behind and lane.open(now)) and monotonic - lane.last >= self._rules.linger
+
+    # What came of it
+
+    def _let_go(self, released: Iterable[bytes]) -> None:
+        """Forget lanes once storage has taken them back."""
+        self._release.clear()
+        for endpoint in released:
+            del self._tenure.lanes[endpoint]
+
+    async def _adopt(self, done: Dispatched) -> None:
+        """Begin to hold lanes that claims came for without a profile."""
+        known = self._tenure.lanes.keys() | {profile.endpoint_id for profile in done.profiles}
+        unknown = {claim.endpoint_id for claim in done.claims} - known
+        if unknown:
+            for profile in await self._storage.profiles(sorted(unknown)):
+                self._hold(profile)
+
+    def _apply(self, order: Order, done: Dispatched) -> None:
+        tenure = self._tenure
+        self._more = done.waiting
+        self._next_turn_at = done.next_turn_at
+        for endpoint in order.look:
+            if endpoint in tenure.lanes:
+                tenure.lanes[endpoint].behind = False
+        for profile in done.profiles:
+            self._hold(profile)
+        for endpoint in done.behind:
+            if endpoint in tenure.lanes:
+                tenure.lanes[endpoint].behind = True
+                tenure.changed.add(tenure.lanes[endpoint])
+        for lane in self._queue(done.claims):
+            tenure.changed.add(lane)
+            self._turns.serve(lane)
+
+    def _hold(self, profile: Profile) -> None:
+        """Begin to hold a lane, or take over what was changed of its endpoint."""
+        lane = self._tenure.lanes.get(profile.endpoint_id)
+        if lane is None:
+            lane = Lane(self._tenure, profile, self._rules, self._clock.monotonic())
+            self._tenure.lanes[profile.endpoint_id] = lane
+        else:
+            lane.apply(profile, self._clock.monotonic())
+            if not lane.active:
+                self._tenure.give_back(lane)
+        self._tenure.changed.add(lane)
+
+    def _queue(self, claims: Iterable[Claim]) -> set[Lane]:
+        """Queue claims in their lanes; return the lanes that got any."""
+        got = set()
+        now = self._clock.micros()
+        for claim in claims:
+            lane = self._tenure.lanes.get(claim.endpoint_id)
+            if lane is None:
+                log.error("A claim came for a lane whose endpoint is unknown; worker %d leaves it.", self._tenure.me)
+            elif self._startable(lane, claim, now):
+                self._tenure.enqueue(lane, claim)
+                got.add(lane)
+        return got
+
+    def _startable(self, lane: Lane, claim: Claim, now: int) -> bool:
+        """Say whether a claim may be queued; give it back if not."""
+        if lane.barrier is not None and (lane.barrier < 0 or self._tenure.rounds <= lane.barrier):
+            self._tenure.return_claim(lane, claim)
+            return False
+        lane.barrier = None
+        if not lane.active:
+            self._tenure.return_claim(lane, claim)
+            return False
+        if lane.circuit.open_until is not None and now < lane.circuit.open_until:
+            self._tenure.return_claim(lane, claim, lane.circuit.open_until)
+            return False
+        if lane.first_delay and not (claim.step or claim.attempt or claim.manual):
+            first = claim.content.created_at + lane.first_delay
+            if now < first:
+                self._tenure.return_claim(lane, claim, first)
+                return False
+        return True
+
+    async def _read_again(self) -> None:
+        """Read profiles again whose secrets have changed by time alone."""
+        if not self._stale:
+            return
+        stale = [endpoint for endpoint in self._stale if endpoint in self._tenure.lanes]
+        self._stale.clear()
+        for profile in await self._storage.profiles(stale):
+            if profile.endpoint_id in self._tenure.lanes:
+                self._hold(profile)
+
+    # Between rounds
+
+    async def _rest(self) -> None:
+        """Wait for a reason for the next round."""
+        wait = self._wait()
+        if wait <= 0 or self._tenure.wake.is_set():
+            await asyncio.sleep(0)
+            return
+        try:
+            async with asyncio.timeout(wait):
+                await self._tenure.wake.wait()
+        except TimeoutError:
+            pass
+
+    def _wait(self) -> float:
+        """Return the seconds until the next round, if nothing wakes us before."""
+        now = self._clock.micros()
+        wait = self._rules.poll * (SLACK if self._empty > IDLE_ROUNDS else 1)
+        if self._tenure.lanes:
+            wait = min(wait, SWEEP)
+        dues = [self._tenure.next_due()]
+        if self._may_take() and not self._holding():
+            dues += [now if self._more else self._next_turn_at]
+        for due in dues:
+            if due is not None:
+                wait = min(wait, max((due - now) / 1_000_000, self._pause()))
+        return wait
+
+    def _pause(self) -> float:
+        """Return how long to wait at least: longer each time that storage has nothing of what is due."""
+        first, longest = STALLED
+        return min(longest, first * 2 ** min(self._empty - 1, 10)) if self._empty else 0.0

@@ -1,0 +1,160 @@
+"""What a worker does beside delivering: clear away dead workers, tell incidents, move outbox rows, forget what is old.
+
+And the watch that says loudly when work is overdue and nobody works.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from typing import Final, Protocol
+
+from anzol.clock import Clock, to_micros
+from anzol.model import Report, Status
+from anzol.rules import DeliveryRules
+from anzol.storage.face import Retention, Storage
+
+log = logging.getLogger("anzol.worker")
+
+Tell = Callable[[Report], Awaitable[None]]
+
+REAP: Final = 15.0  # seconds
+TELL: Final = 20.0
+MOVE: Final = 1.0
+CLEAN: Final = 60.0
+PIECE: Final = 500  # rows that one piece of cleaning changes at most
+PIECES: Final = 200  # pieces in one go
+BREATH: Final = 0.05  # seconds between pieces, which leave storage to others
+INCIDENTS: Final = 20
+PATIENCE: Final = 30.0  # seconds that a handler may take
+GIVE_UP_TELLING: Final = timedelta(hours=1)
+OVERDUE: Final = timedelta(seconds=30)
+
+
+class Relay(Protocol):
+    """Moves messages over from other databases; returns how many it moved."""
+
+    async def move(self) -> int: ...
+
+
+class Housekeeper:
+    """The chores, each in pieces that are small."""
+
+    def __init__(
+        self,
+        storage: Storage,
+        *,
+        clock: Clock,
+        rules: DeliveryRules,
+        retention: Retention,
+        relay: Relay | None,
+        tell: Tell | None,
+    ) -> None:
+        self._storage = storage
+        self._clock = clock
+        self._rules = rules
+        self._retention = retention
+        self._relay = relay
+        self._tell = tell
+        self.incidents = asyncio.Event()
+        self.arrivals = asyncio.Event()
+
+    async def run(self) -> None:
+        """Do all chores, each at its pace, until cancelled."""
+        async with asyncio.TaskGroup() as chores:
+            chores.create_task(self._regularly(self.reap, REAP))
+            chores.create_task(self._regularly(self.clean, CLEAN))
+            if self._tell is not None:
+                chores.create_task(self._regularly(self.tell, TELL, self.incidents))
+            if self._relay is not None:
+                chores.create_task(self._regularly(self.move, MOVE, self.arrivals))
+
+    async def reap(self) -> None:
+        """Clear away workers that died, and say so."""
+        reaped = await self._storage.reap(most_interruptions=self._rules.most_interruptions)
+        if reaped.workers:
+            log.warning(
+                "%d workers ended without a farewell; %d deliveries were interrupted and are due again, %d gave up.",
+                reaped.workers,
+                reaped.interrupted,
+                reaped.exhausted,
+            )
+
+    async def clean(self) -> None:
+        """Forget what is old, piece by piece."""
+        for _ in range(PIECES):
+            if not await self._storage.clean(self._retention, limit=PIECE):
+                return
+            await asyncio.sleep(BREATH)
+
+    async def move(self) -> None:
+        """Move over what waits in other databases."""
+        assert self._relay is not None
+        while await self._relay.move():
+            pass
+
+    async def tell(self) -> None:
+        """Run the handlers for what has happened."""
+        assert self._tell is not None
+        while reports := await self._storage.take_incidents(INCIDENTS):
+            told = [report.id for report in reports if await self._told(self._tell, report)]
+            await self._storage.tell_incidents(told)
+
+    async def _told(self, tell: Tell, report: Report) -> bool:
+        """Tell one incident; return whether it is done with. One that fails is told again, for an hour."""
+        try:
+            async with asyncio.timeout(PATIENCE):
+                await tell(report)
+        except Exception:
+            log.exception("A handler of %s failed for endpoint %s.", report.kind.label, report.endpoint_id)
+            age = self._clock.micros() - to_micros(report.at)
+            return age >= GIVE_UP_TELLING // timedelta(microseconds=1)
+        return True
+
+    async def _regularly(
+        self, chore: Callable[[], Awaitable[None]], pace: float, nudge: asyncio.Event | None = None
+    ) -> None:
+        """Do a chore now and at every pace, or when nudged; its errors are logged, and it is tried again."""
+        nudge = nudge or asyncio.Event()
+        while True:
+            nudge.clear()
+            try:
+                await chore()
+            except Exception:
+                log.exception("%s failed; it is tried again.", chore.__name__.capitalize())
+            try:
+                async with asyncio.timeout(pace):
+                    await nudge.wait()
+            except TimeoutError:
+                pass
+
+
+def overdue(status: Status, now: int, *, after: timedelta = OVERDUE) -> str | None:
+    """Say in a sentence that work is overdue and nobody works; None if all is well. *now* is in microseconds."""
+    if status.oldest_due is None:
+        return None
+    late = now - to_micros(status.oldest_due)
+    alive = [card for card in status.workers if to_micros(card.expires_at) > now]
+    if late < after // timedelta(microseconds=1) or alive:
+        return None
+    return (
+        f"{status.due + status.accepted_waiting} deliveries are overdue, the oldest by {late // 1_000_000} seconds, "
+        "and no worker is alive. Start one with `anzol worker`, or set ANZOL_WORKER=on."
+    )
+
+
+async def watch_overdue(
+    storage: Storage, environment: str, clock: Clock, *, every: float = 30.0, after: timedelta = OVERDUE
+) -> None:
+    """Log an ERROR, at every turn, for as long as work is overdue and nobody works; until cancelled."""
+    while True:
+        try:
+            complaint = overdue(await storage.status(environment), clock.micros(), after=after)
+        except Exception:
+            log.exception("Whether work is overdue could not be found out.")
+        else:
+            if complaint is not None:
+                log.error("%s", complaint)
+        await asyncio.sleep(every)

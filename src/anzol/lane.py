@@ -1,0 +1,186 @@
+"""One endpoint's lane in the hands of the worker that holds it: what is queued, what may start, how it stands.
+
+No I/O: the dispatcher fills it, turns take from it, the executor tells it what came of an attempt.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
+
+from anzol.circuit import HEALTHY, Circuit, Phase
+from anzol.concurrency import Concurrency
+from anzol.lifecycle import Disabled
+from anzol.rules import DeliveryRules
+from anzol.storage.face import Claim, LaneHealth, Profile
+from anzol.throttle import Throttle
+
+if TYPE_CHECKING:
+    from anzol.letter import Letter
+    from anzol.tenure import Tenure
+
+AHEAD: Final = 64  # claims of a lane that may wait here beyond those that can be under way
+FIFO_AHEAD: Final = 8
+THROTTLED_AHEAD: Final = 0.5  # seconds
+UNSETTLED: Final = -1
+
+
+class Lane:
+    """What a holder knows of one lane. ``busy`` counts its places, ``flying`` its requests by when they began.
+
+    ``barrier`` is for FIFO: after a failure nothing may start that was claimed before the failure was written. It is
+    `UNSETTLED` until then, and the number of the dispatcher's round at that moment afterwards.
+    """
+
+    __slots__ = (
+        "active",
+        "barrier",
+        "behind",
+        "busy",
+        "circuit",
+        "closing",
+        "concurrency",
+        "disabling",
+        "endpoint_id",
+        "first_delay",
+        "flying",
+        "last",
+        "letter",
+        "lined_up",
+        "looked_at",
+        "profile",
+        "queue",
+        "rules",
+        "schedule",
+        "slow",
+        "tenure",
+        "throttle",
+        "timed",
+        "turn_began",
+        "turn_count",
+        "unsettled",
+        "unwritten",
+    )
+
+    def __init__(self, tenure: Tenure, profile: Profile, rules: DeliveryRules, now: float) -> None:
+        self.tenure = tenure
+        self.endpoint_id = profile.endpoint_id
+        self.rules = rules
+        self.queue: deque[Claim] = deque()
+        self.flying: dict[int, float] = {}
+        self.busy = 0
+        self.unsettled = 0
+        self.unwritten = 0  # changes of its health that are not in storage yet
+        self.behind = False
+        self.closing = False
+        self.lined_up = False
+        self.timed = False
+        self.barrier: int | None = None
+        self.disabling: Disabled | None = None
+        self.circuit = circuit_of(profile)
+        # A lane that failed before may be a black hole: it has to answer once before it counts among the healthy.
+        self.slow = self.circuit.failures > 0
+        self.concurrency = Concurrency(begin=1 if self.slow else rules.begin, ceiling=rules.ceiling)
+        self.throttle: Throttle | None = None
+        self.last = self.turn_began = self.looked_at = now
+        self.turn_count = 0
+        self.apply(profile, now)
+
+    def apply(self, profile: Profile, now: float) -> None:
+        """Take over what the endpoint's owner has set; its health too, unless ours is newer."""
+        self.profile = profile
+        self.letter: Letter | None = None
+        self.schedule = profile.schedule or self.rules.schedule
+        self.first_delay = self.schedule[0] // timedelta(microseconds=1)
+        self.active = profile.active and self.disabling is None
+        if not self.unwritten:
+            self.circuit = circuit_of(profile)
+        if profile.throttle is None:
+            self.throttle = None
+        elif self.throttle is None or self.throttle.rate != profile.throttle:
+            self.throttle = Throttle(profile.throttle, now)
+
+    # What may start
+
+    @property
+    def limit(self) -> int:
+        """How many places it may have."""
+        return 1 if self.slow or self.profile.fifo else self.concurrency.limit
+
+    def open(self, now: int) -> bool:
+        """Say whether anything may start at all: not parked, and the circuit lets it through."""
+        if not self.active:
+            return False
+        if self.circuit.open_until is None:
+            return True
+        return self.circuit.phase(now) is Phase.HALF_OPEN and not self.flying
+
+    def ready(self, now: int) -> bool:
+        """Say whether it could use one more place; the throttle is asked by `take`."""
+        return bool(self.queue) and self.busy < self.limit and self.open(now)
+
+    def take(self, now: int, monotonic: float) -> Claim | None:
+        """Take the next claim that may start now."""
+        if not self.queue or not self.open(now) or monotonic >= self.tenure.expires:
+            return None
+        if self.throttle is not None and not self.throttle.grant(monotonic):
+            return None
+        claim = self.queue.popleft()
+        self.flying[claim.id] = monotonic
+        self.tenure.dequeued(claim)
+        return claim
+
+    def room(self, now: int, monotonic: float) -> int:
+        """How many more claims it has a use for."""
+        if not self.active or self.closing or self.barrier == UNSETTLED:
+            return 0
+        if self.circuit.open_until is None:
+            window = self.window(monotonic)
+        else:
+            window = 1 if self.circuit.phase(now) is Phase.HALF_OPEN else 0
+        return max(0, window - len(self.queue) - len(self.flying))
+
+    def window(self, monotonic: float) -> int:
+        """How many claims are worth having here, started or not."""
+        if self.profile.fifo:
+            window = FIFO_AHEAD
+        else:
+            window = self.limit + min(self.limit, AHEAD)
+        if self.throttle is not None:
+            window = min(window, len(self.flying) + max(1, self.throttle.within(monotonic, THROTTLED_AHEAD)))
+        return window
+
+    def dry(self) -> bool:
+        """Say whether nothing of it is in our hands."""
+        return not (self.queue or self.busy or self.unsettled or self.unwritten)
+
+    # How it stands
+
+    def answered(self, claim: Claim, monotonic: float) -> float:
+        """Note that a request has ended; return the seconds it took."""
+        self.last = monotonic
+        return monotonic - self.flying.pop(claim.id, monotonic)
+
+    def silent(self, monotonic: float) -> bool:
+        """Say whether a request has been without an answer for too long."""
+        oldest = next(iter(self.flying.values()), monotonic)
+        return monotonic - oldest >= self.rules.slow_after
+
+    def health(self) -> LaneHealth:
+        circuit = self.circuit
+        return LaneHealth(
+            self.endpoint_id,
+            circuit.failures,
+            circuit.failing_since,
+            circuit.open_until,
+            circuit.step,
+            self.disabling,
+        )
+
+
+def circuit_of(profile: Profile) -> Circuit:
+    """Return the circuit that a profile tells of."""
+    if not profile.failures and profile.circuit_open_until is None:
+        return HEALTHY
+    return Circuit(profile.failures, profile.failing_since, profile.circuit_open_until, profile.circuit_step)

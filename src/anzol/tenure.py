@@ -1,0 +1,87 @@
+"""What a worker holds under one lease: lanes, claims and unwritten results. When it is lost, a new one begins."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from heapq import heappop, heappush
+from math import inf
+
+from anzol.lane import Lane
+from anzol.rules import DeliveryRules
+from anzol.settlement import Settlement
+from anzol.storage.face import Claim, Settled
+
+
+class Tenure:
+    """One worker number and everything under it.
+
+    ``changed`` are lanes whose room is to be counted anew. After ``expires`` (monotonic) nothing more is started: who
+    was frozen for longer than the lease may find its claims in another's hands.
+    """
+
+    def __init__(self, me: int, settlement: Settlement, wake: asyncio.Event, rules: DeliveryRules) -> None:
+        self.me = me
+        self.expires = inf
+        self.settlement = settlement
+        self.wake = wake
+        self.lanes: dict[bytes, Lane] = {}
+        self.changed: set[Lane] = set()
+        self.rounds = 0
+        self.queued = 0
+        self.queued_bytes = 0
+        self.quick: Callable[[Lane], None] = ignored  # how turns hear that a slow lane has answered in time
+        self._due: list[tuple[int, bytes]] = []
+        self._relief = rules.most_queued // 2
+
+    def enqueue(self, lane: Lane, claim: Claim) -> None:
+        lane.queue.append(claim)
+        self.queued += 1
+        self.queued_bytes += len(claim.content.body)
+
+    def dequeued(self, claim: Claim) -> None:
+        self.queued -= 1
+        if self.queued == self._relief:
+            self.wake.set()
+        self.queued_bytes -= len(claim.content.body)
+
+    def give_back(self, lane: Lane, due_at: int | None = None) -> None:
+        """Give back what a lane has not started: as it was, or due at *due_at*."""
+        while lane.queue:
+            claim = lane.queue.popleft()
+            self.dequeued(claim)
+            self.return_claim(lane, claim, due_at)
+        self.changed.add(lane)
+
+    def return_claim(self, lane: Lane, claim: Claim, due_at: int | None = None) -> None:
+        """Give one claim back; no attempt was made."""
+        self.settlement.add(lane, Settled(claim.id, None, due_at, claim.step, None))
+        if due_at is not None:
+            self.due(lane, due_at)
+
+    def due(self, lane: Lane, at: int) -> None:
+        """Remember that the lane is to be looked into at a time (microseconds)."""
+        heappush(self._due, (at, lane.endpoint_id))
+
+    def drop(self) -> None:
+        """Forget what was not started: it is another worker's now."""
+        for lane in self.lanes.values():
+            lane.active = False
+            lane.queue.clear()
+        self.lanes.clear()
+
+    def next_due(self) -> int | None:
+        return self._due[0][0] if self._due else None
+
+    def pop_due(self, now: int) -> set[bytes]:
+        """Return lanes, of those still held, that have something due by *now*."""
+        found = set()
+        while self._due and self._due[0][0] <= now:
+            endpoint_id = heappop(self._due)[1]
+            if endpoint_id in self.lanes:
+                found.add(endpoint_id)
+        return found
+
+
+def ignored(_: Lane) -> None:
+    """Do nothing: nobody gives turns yet."""
