@@ -6,8 +6,10 @@ import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
+from anzol.errors import StorageError
+
 if TYPE_CHECKING:
-    from sqlalchemy import Connection, Engine
+    from sqlalchemy import URL, Connection, Engine
     from sqlalchemy.ext.asyncio import AsyncEngine
 
 T = TypeVar("T")
@@ -21,9 +23,7 @@ class AnyDatabase:
     """
 
     def __init__(self, url: str) -> None:
-        from sqlalchemy import make_url
-
-        self.url = make_url(url)
+        self.url = parsed(url)
         self._engine: Engine | None = None
         self._async_engine: AsyncEngine | None = None
         self._runner: asyncio.Runner | None = None
@@ -65,3 +65,25 @@ class AnyDatabase:
         if self._engine is None:
             self._engine = create_engine(self.url, pool_size=1, max_overflow=0, pool_pre_ping=True)
         return self._engine
+
+
+def parsed(url: str) -> URL:
+    """Return *url* as SQLAlchemy reads it.
+
+    Raises:
+        StorageError: it cannot be read, or SQLAlchemy is not installed.
+    """
+    try:
+        from sqlalchemy import make_url
+        from sqlalchemy.exc import ArgumentError
+    except ImportError as cause:
+        raise StorageError(
+            "An outbox lies in a database that is no SQLite file, and there is no SQLAlchemy here to reach it with.",
+            do="Install anzol[sqlalchemy] and the database's driver, where workers run too.",
+        ) from cause
+    try:
+        return make_url(url)
+    except (ArgumentError, ValueError) as cause:
+        raise StorageError(
+            "A database's URL cannot be read.", do="It looks like mysql+pymysql://user@host/name."
+        ) from cause

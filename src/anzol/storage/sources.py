@@ -162,15 +162,7 @@ class SqlalchemySource:
     """An outbox in any database that SQLAlchemy speaks to."""
 
     def __init__(self, url: str) -> None:
-        try:
-            self._database = AnyDatabase(url)
-        except ImportError as cause:
-            raise StorageError(
-                "A session's database is not an SQLite file, and this process has no SQLAlchemy to read it with.",
-                do="Install anzol[sqlalchemy] where workers run.",
-            ) from cause
-        except ValueError as cause:
-            raise StorageError("A session's database has a URL that SQLAlchemy cannot read.") from cause
+        self._database = AnyDatabase(url)
 
     @property
     def shown(self) -> str:

@@ -1,0 +1,63 @@
+"""What the tests of sends inside a caller's transaction share."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from anzol import ids
+from anzol.relay import Relay
+from anzol.storage.face import NewMessage
+from anzol.storage.foreign import ForeignOutbox
+from tests.sessions import hosts
+from tests.sessions.memory import Ledger
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """A host's database, with its own table and the outbox."""
+    path = tmp_path / "app.db"
+    hosts.prepare(path)
+    return path
+
+
+@pytest.fixture
+def ledger() -> Ledger:
+    """Anzol's own database, as far as sessions and the relay use it."""
+    return Ledger()
+
+
+@pytest.fixture
+def foreign(ledger: Ledger) -> Iterator[ForeignOutbox]:
+    foreign = ForeignOutbox(ledger.opened, lambda: ledger)
+    yield foreign
+    foreign.close()
+
+
+@pytest.fixture
+async def relay(ledger: Ledger, foreign: ForeignOutbox) -> AsyncIterator[Relay]:
+    relay = Relay(ledger.storage, foreign)
+    yield relay
+    await relay.close()
+
+
+@pytest.fixture
+def message() -> Callable[..., NewMessage]:
+    """Makes messages, each later than the one before."""
+
+    def make(body: bytes = b"{}", *, customer: str = "acme", key: str | None = None) -> NewMessage:
+        return NewMessage(
+            id=ids.new(1_767_225_600_000_000),
+            environment="default",
+            customer=customer,
+            event_type="invoice.paid",
+            method="POST",
+            content_type="application/json",
+            body=body,
+            created_at=1_767_225_600_000_000,
+            key=key,
+        )
+
+    return make
