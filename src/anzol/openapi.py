@@ -49,7 +49,7 @@ class Completed:
     def __init__(self, app: FastAPI, inner: Any, schedule: Sequence[timedelta]) -> None:
         self.app = app
         self.inner = inner
-        self.schedule = tuple(schedule)
+        self.schedule = schedule  # read when the document is made: it may come from settings
         self.made_of: tuple[Any, ...] = ()
         self.made: Document = {}
 
