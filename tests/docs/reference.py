@@ -76,9 +76,9 @@ def commands() -> str:
     """Every command with its arguments and options, from the program itself."""
     from typer.main import get_command
 
-    from anzol.cli import app
+    from anzol.cli.program import program
 
-    return "".join(section("anzol", command) for command in walk(get_command(app)))
+    return "".join(section("anzol", command) for command in walk(get_command(program)))
 
 
 def api() -> str:
