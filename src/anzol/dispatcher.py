@@ -70,7 +70,6 @@ class Dispatcher:
         """Do one round; return whether it brought anything. *everywhere* looks into every lane held."""
         await self._read_again()
         order = self._order(everywhere=everywhere)
-        self._tenure.rounds += 1
         done = await self._storage.dispatch(self._tenure.me, order)
         if done.lost:
             self.lost = True
@@ -231,10 +230,6 @@ class Dispatcher:
 
     def _startable(self, lane: Lane, claim: Claim, now: int) -> bool:
         """Say whether a claim may be queued; give it back if not."""
-        if lane.barrier is not None and (lane.barrier < 0 or self._tenure.rounds <= lane.barrier):
-            self._tenure.return_claim(lane, claim)
-            return False
-        lane.barrier = None
         if not lane.active:
             self._tenure.return_claim(lane, claim)
             return False

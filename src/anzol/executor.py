@@ -11,7 +11,7 @@ from anzol.addresses import Policy
 from anzol.circuit import HEALTHY
 from anzol.clock import Clock
 from anzol.errors import AddressRefused
-from anzol.lane import UNSETTLED, Lane
+from anzol.lane import Lane
 from anzol.letter import Letter
 from anzol.lifecycle import Cause, Disabled, Incident, Outcome
 from anzol.retry import Verdict, judge
@@ -89,7 +89,6 @@ class Executor:
     def _put_off(self, lane: Lane, claim: Claim, now: int) -> None:
         """Give a claim back that could not be prepared: a fault of ours, and no request."""
         lane.answered(claim, self._clock.monotonic())
-        self._hold_fifo(lane)
         lane.tenure.return_claim(lane, claim, now + AGAIN_AFTER_OUR_FAULT)
 
     # How the endpoint stands
@@ -148,19 +147,10 @@ class Executor:
         settlement = lane.tenure.settlement
         attempt = record(reply, began)
         if verdict.due_at is not None:
-            self._hold_fifo(lane)
             lane.tenure.due(lane, verdict.due_at)
         settlement.add(lane, Settled(claim.id, verdict.cause, verdict.due_at, verdict.step, attempt))
         if verdict.cause is Cause.GAVE_UP:
             settlement.add_incident(incident(Incident.MESSAGE_EXHAUSTED, lane, reply.detail, claim.content.message_id))
-
-    def _hold_fifo(self, lane: Lane) -> None:
-        """Let nothing overtake: what was claimed behind a delivery that waits goes back, until that is written."""
-        if not lane.profile.fifo:
-            return
-        lane.barrier = UNSETTLED
-        lane.tenure.give_back(lane)
-        lane.tenure.settlement.afterwards(lambda: setattr(lane, "barrier", lane.tenure.rounds))
 
 
 def incident(kind: Incident, lane: Lane, detail: str, message_id: bytes | None = None) -> NewIncident:

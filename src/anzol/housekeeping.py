@@ -34,9 +34,15 @@ OVERDUE: Final = timedelta(seconds=30)
 
 
 class Relay(Protocol):
-    """Moves messages over from other databases; returns how many it moved."""
+    """Moves messages over from other databases."""
 
-    async def move(self) -> int: ...
+    async def move(self) -> int:
+        """See that it goes on; waits for nothing. Return how many were moved since the last call."""
+        ...
+
+    async def drain(self) -> int:
+        """Move what is there now, and return how many that were."""
+        ...
 
 
 class Housekeeper:
@@ -90,10 +96,9 @@ class Housekeeper:
             await asyncio.sleep(BREATH)
 
     async def move(self) -> None:
-        """Move over what waits in other databases."""
+        """See that what waits in other databases is moved over."""
         assert self._relay is not None
-        while await self._relay.move():
-            pass
+        await self._relay.move()
 
     async def tell(self) -> None:
         """Run the handlers for what has happened."""

@@ -21,21 +21,17 @@ if TYPE_CHECKING:
     from anzol.tenure import Tenure
 
 AHEAD: Final = 64  # claims of a lane that may wait here beyond those that can be under way
-FIFO_AHEAD: Final = 8
 THROTTLED_AHEAD: Final = 0.5  # seconds
-UNSETTLED: Final = -1
 
 
 class Lane:
     """What a holder knows of one lane. ``busy`` counts its places, ``flying`` its requests by when they began.
 
-    ``barrier`` is for FIFO: after a failure nothing may start that was claimed before the failure was written. It is
-    `UNSETTLED` until then, and the number of the dispatcher's round at that moment afterwards.
+    Of a FIFO lane one delivery is claimed at a time: storage gives the next one once the end of it is written.
     """
 
     __slots__ = (
         "active",
-        "barrier",
         "behind",
         "busy",
         "circuit",
@@ -76,7 +72,6 @@ class Lane:
         self.closing = False
         self.lined_up = False
         self.timed = False
-        self.barrier: int | None = None
         self.disabling: Disabled | None = None
         self.circuit = circuit_of(profile)
         # A lane that failed before may be a black hole: it has to answer once before it counts among the healthy.
@@ -133,7 +128,7 @@ class Lane:
 
     def room(self, now: int, monotonic: float) -> int:
         """How many more claims it has a use for."""
-        if not self.active or self.closing or self.barrier == UNSETTLED:
+        if not self.active or self.closing:
             return 0
         if self.circuit.open_until is None:
             window = self.window(monotonic)
@@ -143,10 +138,7 @@ class Lane:
 
     def window(self, monotonic: float) -> int:
         """How many claims are worth having here, started or not."""
-        if self.profile.fifo:
-            window = FIFO_AHEAD
-        else:
-            window = self.limit + min(self.limit, AHEAD)
+        window = 1 if self.profile.fifo else self.limit + min(self.limit, AHEAD)
         if self.throttle is not None:
             window = min(window, len(self.flying) + max(1, self.throttle.within(monotonic, THROTTLED_AHEAD)))
         return window
@@ -161,6 +153,13 @@ class Lane:
         """Note that a request has ended; return the seconds it took."""
         self.last = monotonic
         return monotonic - self.flying.pop(claim.id, monotonic)
+
+    def settled(self) -> None:
+        """Note that one of its results is written."""
+        self.unsettled -= 1
+        if self.profile.fifo and self.behind:  # only now the next in order can be claimed
+            self.tenure.changed.add(self)
+            self.tenure.wake.set()
 
     def silent(self, monotonic: float) -> bool:
         """Say whether a request has been without an answer for too long."""

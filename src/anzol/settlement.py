@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from anzol.errors import StorageError
@@ -129,15 +129,9 @@ class Settlement:
         self._written(batch, fenced)
 
     def _cut(self) -> Batch:
-        """Take what was gathered, up to the size of a batch."""
-        batch, most = self._gathering, self._rules.batch
-        self._gathering = Batch()
-        if len(batch.settled) > 2 * most:
-            rest = Batch(batch.settled[most:], batch.lanes[most:], after=batch.after)
-            batch = replace(batch, settled=batch.settled[:most], lanes=batch.lanes[:most], after=[])
-            self._gathering = rest
-        else:
-            self._some.clear()
+        """Take all that was gathered: what is told of a delivery is written together with its end."""
+        batch, self._gathering = self._gathering, Batch()
+        self._some.clear()
         return batch
 
     def _written(self, batch: Batch, fenced: set[int]) -> None:
@@ -148,7 +142,7 @@ class Settlement:
         if batch.incidents:
             self._told()
         for lane in batch.lanes:
-            lane.unsettled -= 1
+            lane.settled()
         for lane in batch.healed:
             lane.unwritten -= 1
         for do in batch.after:

@@ -27,7 +27,6 @@ class Tenure:
         self.wake = wake
         self.lanes: dict[bytes, Lane] = {}
         self.changed: set[Lane] = set()
-        self.rounds = 0
         self.queued = 0
         self.queued_bytes = 0
         self.quick: Callable[[Lane], None] = ignored  # how turns hear that a slow lane has answered in time

@@ -252,7 +252,7 @@ class Worker:
         before = self._executor.attempts
         while True:
             if self._relay is not None:
-                await self._housekeeper.move()
+                await self._relay.drain()
             await self._beat_once(tenure, dispatcher)
             brought = not dispatcher.lost and await dispatcher.round(everywhere=True)
             if dispatcher.lost:

@@ -27,7 +27,6 @@ class WorkerThread:
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._worker: Worker | None = None
-        self._ready = threading.Event()
         self._stops = 0
         self._lock = threading.Lock()
 
@@ -39,29 +38,25 @@ class WorkerThread:
         """Start, unless it runs already; returns before the worker has enlisted."""
         if self.alive:
             return
-        self._ready.clear()
         self._stops = 0
         # A daemon, so that a program that forgets to stop it can end; what is under way is reaped then.
         self._thread = threading.Thread(target=self._run, name="anzol-worker", daemon=True)
         self._thread.start()
 
-    def stop(self, *, wait: bool = True) -> None:
-        """Drain and stop; a second call while it drains: at once. With *wait*, block until it has ended."""
+    def stop(self) -> None:
+        """Ask it to drain and end; a second time while it drains: at once. Does not wait."""
         with self._lock:
             self._stops += 1
             loop, worker = self._loop, self._worker
         if loop is not None and worker is not None:
             with suppress(RuntimeError):  # it has just ended by itself
                 loop.call_soon_threadsafe(worker.stop)
-        if wait and self._thread is not None:
-            self._thread.join()
 
-    async def stopped(self) -> None:
-        """Drain and stop without blocking the caller's loop."""
-        self.stop(wait=False)
-        thread = self._thread
-        if thread is not None:
-            await asyncio.to_thread(thread.join)
+    def drain(self) -> None:
+        """Finish what is under way and end; blocks until then."""
+        self.stop()
+        if self._thread is not None:
+            self._thread.join()
 
     def nudge(self) -> None:
         """Say that there may be work."""
