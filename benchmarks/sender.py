@@ -127,7 +127,7 @@ class Bare(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = transport  # type: ignore[assignment]  # uvloop's are not of that class
 
-    def data_received(self, data: bytes) -> None:
+    def data_received(self, _data: bytes) -> None:
         self.waiter.set_result(None)
 
 
@@ -147,9 +147,8 @@ async def run(posts: int, at_once: int, port: int) -> dict[str, object]:
     ours = await measured(posts, at_once, post)
     await sender.close()
 
-    loop, idle = asyncio.get_running_loop(), []
-    for _ in range(at_once):
-        idle.append((await loop.create_connection(Bare, "127.0.0.1", port))[1])
+    loop = asyncio.get_running_loop()
+    idle = [(await loop.create_connection(Bare, "127.0.0.1", port))[1] for _ in range(at_once)]
     wire = request.wire()
 
     async def bare() -> None:

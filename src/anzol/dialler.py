@@ -201,14 +201,13 @@ def told(error: OSError) -> tuple[Outcome, str]:
 
 
 def told_of_tls(error: Exception) -> tuple[Outcome, str]:
-    """Return the class of a failed handshake, and the reason in words."""
+    """Return the class of a failure of TLS, and the reason in words."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return Outcome.TLS_ERROR, f"The certificate is not accepted: {error.verify_message}."
-    if isinstance(error, ssl.SSLEOFError):
-        return Outcome.CONNECTION_CLOSED, "The connection was closed in the TLS handshake."
-    if isinstance(error, ssl.SSLError):
-        return Outcome.TLS_ERROR, f"TLS: {(error.reason or 'handshake failed').replace('_', ' ').lower()}."
-    return Outcome.CONNECTION_CLOSED, "The connection was closed in the TLS handshake."
+    if isinstance(error, ssl.SSLError) and error.reason:
+        return Outcome.TLS_ERROR, f"TLS: {error.reason.replace('_', ' ').lower()}."
+    # How many servers say that they share no version, no cipher, or do not know the name.
+    return Outcome.TLS_ERROR, "The receiver closed the connection in the TLS handshake."
 
 
 def tls_context(ca_bundle: str | None = None) -> ssl.SSLContext:

@@ -49,7 +49,7 @@ class Resolver(Protocol):
 class AresResolver:
     """Names by c-ares: no thread waits for an answer, so a thousand stuck names hold nobody up."""
 
-    def __init__(self, servers: Sequence[str] = (), *, timeout: float = 2.0, tries: int = 2) -> None:
+    def __init__(self, servers: Sequence[str] = (), *, timeout: float = 1.5, tries: int = 3) -> None:
         """Ask *servers* (``"127.0.0.1:5353"``), or those of the machine; *timeout* in seconds for each try."""
         self._servers = tuple(servers)
         self._timeout = timeout

@@ -307,7 +307,7 @@ class Connection(asyncio.Protocol):
         if self._waiter is not None:
             if self._response.end(broken=exc is not None):
                 self._finish()
-            elif isinstance(exc, ssl.SSLError):
+            elif isinstance(exc, ssl.SSLError) and not isinstance(exc, ssl.SSLEOFError):
                 self._fail(*told_of_tls(exc))
             else:
                 self._fail(*self._closed())
