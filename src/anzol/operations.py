@@ -134,7 +134,7 @@ def nullable(schema: Schema) -> bool:
 def without_null(schema: Schema) -> Schema:
     """Return the schema of a value that is there."""
     choices = [choice for choice in schema.get("anyOf", ()) if choice.get("type") != "null"]
-    rest = {key: value for key, value in schema.items() if key != "anyOf" and (key, value) != ("default", None)}
+    rest = {key: value for key, value in schema.items() if key != "anyOf"}
     return {**choices[0], **rest} if len(choices) == 1 else {**rest, "anyOf": choices} if choices else rest
 
 

@@ -17,8 +17,8 @@ LOCAL = "#/$defs/{model}"
 class SentSchema(GenerateJsonSchema):
     """Describes a body as its receiver sees it.
 
-    Two things differ from Pydantic's own serialisation schema. A field with a default is required, since Anzol always
-    sends it. A computed field is not ``readOnly``: OpenAPI says that such a property is never part of a request, so
+    Two things differ from Pydantic's own serialisation schema. A field with a default is required, since it is always
+    sent. A computed field is not ``readOnly``: OpenAPI says that such a property is never part of a request, so
     Swagger UI hides it and generators leave it out, although it is in every webhook.
     """
 
@@ -27,6 +27,10 @@ class SentSchema(GenerateJsonSchema):
         if field["type"] == "typed-dict-field":
             return super().field_is_required(field, total)
         return field.get("serialization_exclude_if") is None
+
+    def default_schema(self, schema: Any) -> JsonSchemaValue:
+        """Describe a value that has a default without it: what is always sent needs none."""
+        return self.generate_inner(schema["schema"])
 
     def generate_inner(self, schema: Any) -> JsonSchemaValue:
         """Generate one schema; of a computed field, without its ``readOnly``."""
