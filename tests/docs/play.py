@@ -9,6 +9,7 @@ import ast
 import asyncio
 import inspect
 import re
+import socket
 import subprocess
 import sys
 import time
@@ -29,6 +30,7 @@ class Stage:
         self.runner = runner
         self.module = ModuleType("page")
         self.lasting: list[subprocess.Popen[str]] = []
+        self.port = free_port()
         sys.modules["page"] = self.module
         sys.path.insert(0, str(Path.cwd()))
 
@@ -55,6 +57,9 @@ class Stage:
             assert expected is None, f"{block.where}: nothing was raised, the page says {expected}"
 
     def command(self, block: Block, command: str, output: str) -> None:
+        if command.startswith("anzol dev") and "norun" not in block.options:
+            command += f" --port {self.port}"  # the page says 8000, which may be taken here
+        command = command.replace("127.0.0.1:8000", f"127.0.0.1:{self.port}")
         if "norun" in block.options:
             assert NORUN.match(command) or exists(command), f"{block.where}: no such command: {command}"
         elif LASTING.match(command):
@@ -70,6 +75,12 @@ class Stage:
         for program in self.lasting:
             program.terminate()
             program.communicate(timeout=PATIENCE)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def write(block: Block) -> None:

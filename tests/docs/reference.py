@@ -89,6 +89,43 @@ def api() -> str:
     return table(("name", "what it is"), rows)
 
 
+def webhooks() -> str:
+    """The methods and attributes of `Webhooks`, and of what it holds."""
+    from anzol import Webhooks
+    from anzol.registry import Attempts, Customers, Deliveries, Endpoints, Messages
+
+    held = {"customers": Customers, "endpoints": Endpoints, "messages": Messages}
+    held |= {"deliveries": Deliveries, "attempts": Attempts}
+    rows = members("webhooks", Webhooks)
+    for name, kind in held.items():
+        rows += members(f"webhooks.{name}", kind)
+    return table(("name", "what it does"), [row for row in rows if row[1]])
+
+
+def members(path: str, kind: type) -> list[tuple[str, ...]]:
+    found = inspect.getmembers(kind, lambda one: inspect.isfunction(one) or isinstance(one, property))
+    found += [(name, one) for name, one in inspect.getmembers(kind, inspect.ismethod)]
+    public = [
+        (name, one) for name, one in sorted(found) if not name.startswith("_") and name not in ("records", "core")
+    ]
+    return [(f"`{path}.{name}{signature(one)}`", first_sentence(one)) for name, one in public]
+
+
+def signature(thing: object) -> str:
+    """Write the names of the parameters, as one would type them."""
+    if isinstance(thing, property):
+        return ""
+    names, keywords = [], False
+    for name, one in inspect.signature(thing).parameters.items():
+        if name in ("self", "cls"):
+            continue
+        if one.kind is one.KEYWORD_ONLY and not keywords:
+            names.append("*")
+            keywords = True
+        names.append(name if one.default is one.empty else f"{name}=...")
+    return f"({', '.join(names)})"
+
+
 def walk(command: object, path: str = "anzol") -> list[tuple[str, object]]:
     children = getattr(command, "commands", {})
     if not children:
@@ -174,6 +211,7 @@ WRITERS: dict[str, Callable[[], str]] = {
     "settings": settings,
     "commands": commands,
     "api": api,
+    "webhooks": webhooks,
 }
 
 
