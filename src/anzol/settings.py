@@ -193,7 +193,7 @@ class Settings(BaseSettings):
     @property
     def dev(self) -> bool:
         """Whether this is development: ``FASTAPI_ENV=development``, which `anzol dev` and `fastapi dev` set."""
-        return os.environ.get("FASTAPI_ENV") == "development"
+        return is_development()
 
     @property
     def database(self) -> Path:
@@ -229,6 +229,11 @@ class Settings(BaseSettings):
             attempts=self.retention_attempts,
             keys=self.retention_keys,
         )
+
+
+def is_development() -> bool:
+    """Say whether this is development, which nothing but this one variable makes it."""
+    return os.environ.get("FASTAPI_ENV") == "development"
 
 
 def refuse_unknown_variables(variables: Mapping[str, str], known: tuple[str, ...]) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import difflib
 import inspect
-import logging
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, TypeVar
 
@@ -17,30 +16,36 @@ Handler = Callable[[Report], Awaitable[Any] | Any]
 H = TypeVar("H", bound=Handler)
 LABELS: Final = {incident.label: incident for incident in Incident}
 
-logger = logging.getLogger("anzol")
-
 
 class Handlers:
     """Which handlers are to be run for which incident; run by the worker, once per incident."""
 
     def __init__(self) -> None:
         self._all: dict[Incident, list[Handler]] = {incident: [] for incident in Incident}
+        self._told: dict[int, list[Handler]] = {}  # of incidents that a handler failed of, those that did not fail
 
     def add(self, kind: Incident, handler: H) -> H:
         """Run *handler* for incidents of this kind."""
         self._all[kind].append(handler)
         return handler
 
-    def __bool__(self) -> bool:
-        return any(self._all.values())
-
     async def tell(self, report: Report) -> None:
-        """Run the handlers of a report's incident. One that fails is logged, and keeps no other from being run."""
-        for handler in self._all[report.kind]:
+        """Run the handlers of a report's incident; called again for one that failed, run only those that failed.
+
+        Raises:
+            Exception: what a handler raised, once all have been run.
+        """
+        told = self._told.setdefault(report.id, [])
+        failed: list[Exception] = []
+        for handler in [handler for handler in self._all[report.kind] if handler not in told]:
             try:
                 await run(handler, report)
-            except Exception:
-                logger.exception("A handler of %s failed: %r.", report.kind.label, handler)
+                told.append(handler)
+            except Exception as error:  # noqa: BLE001 - raised below, when the others have been run
+                failed.append(error)
+        if failed:
+            raise failed[0]
+        del self._told[report.id]
 
 
 async def run(handler: Handler, report: Report) -> None:

@@ -8,14 +8,17 @@ import threading
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from datetime import datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from anzol.app.core import Core
+from anzol.app.delivering import opened_worker
 from anzol.app.handlers import Handlers
 from anzol.clock import from_micros
 from anzol.declarations import lint
 from anzol.errors import StorageError
 from anzol.model import Status
+from anzol.workerthread import WorkerThread
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -101,11 +104,12 @@ class Running:
                 worker, self._worker = self._worker, None
         if worker is not None:
             await asyncio.to_thread(worker.drain)
+        await asyncio.to_thread(self._core.sessions.close)
 
 
 def make_worker(core: Core, handlers: Handlers) -> Worker:
-    """Make the in-process worker, with the settings as its rules."""
-    raise NotImplementedError
+    """Make the in-process worker: in a thread of its own, with a loop of its own."""
+    return WorkerThread(partial(opened_worker, core, handlers))
 
 
 def announce(core: Core) -> None:

@@ -11,16 +11,20 @@ from typing import Any, Final, TypeVar
 from fastapi import APIRouter, FastAPI
 
 from anzol.app.core import Core, LazySchedule
+from anzol.app.delivering import opened_worker
 from anzol.app.dependency import Dependency, outbox_dependency
 from anzol.app.handlers import H, Handlers, known_incident
 from anzol.app.lifespan import Running, install_lifespan
 from anzol.catalog import Catalog, Envelope
+from anzol.docspages import serve_docs, webhooks_page
 from anzol.errors import AnzolError, AppError, DeclarationError, InvalidValue
 from anzol.model import Message, Status
+from anzol.openapi import complete
 from anzol.outbox import CustomerId, Outbox, Recipient, Webhook, customer_id, judged, send_example
 from anzol.recovery import Recovery
 from anzol.registry import Attempts, Customers, Deliveries, Endpoints, Messages, Records
-from anzol.settings import Settings
+from anzol.settings import Settings, is_development
+from anzol.worker import Worker
 
 T = TypeVar("T")
 STATE: Final = "anzol"  # under this name an application's state holds its Webhooks
@@ -59,8 +63,6 @@ class Webhooks(Recovery):
         Raises:
             DeclarationError: the application has another `Webhooks` already.
         """
-        from anzol.openapi import complete
-
         installed = getattr(app.state, STATE, None)
         if installed is self:
             return
@@ -72,6 +74,8 @@ class Webhooks(Recovery):
         setattr(app.state, STATE, self)
         self.core.add_app(app)
         complete(app, schedule=LazySchedule(self.core))
+        if self._serves_docs or is_development():
+            serve_docs(app)
         install_lifespan(app, self._running)
 
     @classmethod
@@ -89,6 +93,15 @@ class Webhooks(Recovery):
     def running(self) -> AbstractAsyncContextManager[None]:
         """Run without an application's lifespan: storage ready, worker started, and drained at the end."""
         return self._running.running(None)
+
+    def worker(self) -> AbstractAsyncContextManager[Worker]:
+        """Open a worker for the running event loop, as `anzol worker` does; its ``run()`` delivers until stopped."""
+        return opened_worker(self.core, self._handlers)
+
+    @property
+    def docs(self) -> APIRouter:
+        """A public page of the webhooks alone, and its document: ``app.include_router(webhooks.docs, prefix=...)``."""
+        return webhooks_page(lambda: self.core.sources[0], schedule=LazySchedule(self.core))
 
     @property
     def settings(self) -> Settings:

@@ -1,0 +1,176 @@
+"""Settings: read from the environment, refused plainly, each documented and none ignored."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from datetime import timedelta
+from ipaddress import ip_network
+from pathlib import Path
+
+import pytest
+
+from anzol import Settings, SettingsError
+from anzol.addresses import LOOPBACK
+
+SOURCE = Path(inspect.getfile(Settings)).parent
+
+
+@pytest.fixture(autouse=True)
+def bare(monkeypatch: pytest.MonkeyPatch) -> None:
+    import os
+
+    for name in [*os.environ]:
+        if name.upper().startswith("ANZOL_") or name in ("FASTAPI_ENV", "KUBERNETES_SERVICE_HOST"):
+            monkeypatch.delenv(name)
+
+
+def test_settings_are_read_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {
+        "ANZOL_DATABASE_URL": "sqlite:////var/lib/app/hooks.db",
+        "ANZOL_RETRY_SCHEDULE": "0,5s,5m,30m,2h",
+        "ANZOL_WORKER": "off",
+        "ANZOL_DELIVERY_TIMEOUT": "7.5s",
+        "ANZOL_ALLOW_NETWORKS": "10.1.0.0/16, fd00::/8",
+        "ANZOL_PORTS": "443,8000-8999",
+        "ANZOL_PAYLOAD_LIMIT": "256KiB",
+        "ANZOL_DISABLE_AFTER": "never",
+        "ANZOL_RETENTION": "7d",
+    }.items():
+        monkeypatch.setenv(name, value)
+
+    settings = Settings()
+
+    assert settings.database == Path("/var/lib/app/hooks.db")
+    minute = timedelta(minutes=1)
+    assert settings.retry_schedule == (timedelta(0), timedelta(seconds=5), 5 * minute, 30 * minute, 120 * minute)
+    assert settings.worker is False
+    assert settings.delivery_timeout == timedelta(seconds=7.5)
+    assert settings.policy.allow_networks == (ip_network("10.1.0.0/16"), ip_network("fd00::/8"))
+    assert settings.policy.ports == (range(443, 444), range(8000, 9000))
+    assert settings.payload_limit == 256 * 1024
+    assert settings.disable_after is None
+    assert settings.kept.messages == timedelta(days=7)
+
+
+def test_every_setting_is_described() -> None:
+    assert [name for name, field in Settings.model_fields.items() if not field.description] == []
+
+
+def test_every_setting_is_read_somewhere() -> None:
+    text = "\n".join(path.read_text() for path in SOURCE.rglob("*.py"))
+    read = set(re.findall(r"(?:settings|self)\.([a-z_]+)", text))
+
+    assert set(Settings.model_fields) - read == set()
+
+
+def test_no_setting_has_a_name_that_kubernetes_gives() -> None:
+    from anzol.settings import KUBERNETES
+
+    assert [name for name in Settings.model_fields if KUBERNETES.fullmatch(f"ANZOL_{name.upper()}")] == []
+
+
+def test_a_misspelt_variable_is_refused_with_the_nearest_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ANZOL_DATABSE_URL", "sqlite:///x.db")
+
+    with pytest.raises(SettingsError, match=r"no setting ANZOL_DATABSE_URL\. Did you mean ANZOL_DATABASE_URL\?"):
+        Settings()
+
+
+def test_a_misspelt_argument_is_refused_with_the_nearest_name() -> None:
+    with pytest.raises(SettingsError, match=r"no setting 'delivery_timout'\. Did you mean delivery_timeout\?"):
+        Settings(delivery_timout="5s")
+
+
+@pytest.mark.parametrize("name", ["ANZOL_PORT", "ANZOL_PORT_8000_TCP_ADDR", "ANZOL_SERVICE_HOST", "ANZOL_SERVICE_PORT"])
+def test_what_kubernetes_sets_is_left_alone(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv(name, "tcp://10.0.0.1:8000")
+
+    assert Settings().worker is True
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("delivery_timeout", "soon"),
+        ("delivery_timeout", "0s"),
+        ("delivery_timeout", "1h"),
+        ("retry_schedule", ""),
+        ("retry_schedule", "5 parsecs"),
+        ("worker", "maybe"),
+        ("environment", "a b"),
+        ("allow_networks", "10.0.0.1/8"),
+        ("ports", "0"),
+        ("ports", "99999"),
+        ("ports", "9000-8000"),
+        ("payload_limit", "0"),
+        ("payload_limit", "1GiB"),
+        ("ca_bundle", "/nowhere/ca.pem"),
+        ("disable_after", "a while"),
+    ],
+)
+def test_an_impossible_value_is_refused_by_name(name: str, value: str) -> None:
+    with pytest.raises(SettingsError, match=rf"setting {name} \(ANZOL_{name.upper()}\)"):
+        Settings(**{name: value})
+
+
+@pytest.mark.parametrize(
+    "url", ["postgresql://u:pw@host/db", "postgresql+asyncpg://u:pw@host/db", "postgres://host/db"]
+)
+def test_postgresql_is_refused_for_now_without_showing_the_password(url: str) -> None:
+    with pytest.raises(SettingsError, match="PostgreSQL") as caught:
+        Settings(database_url=url)
+
+    assert "pw" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "url", ["anzol.db", "sqlite://anzol.db", "sqlite:///", "mysql://host/db", "sqlite:///a.db?mode=ro"]
+)
+def test_what_is_no_url_of_a_database_is_refused(url: str) -> None:
+    with pytest.raises(SettingsError, match="not a database's URL"):
+        Settings(database_url=url)
+
+
+def test_a_database_in_memory_is_refused() -> None:
+    with pytest.raises(SettingsError, match="forgets"):
+        Settings(database_url="sqlite:///:memory:")
+
+
+@pytest.mark.parametrize("platform", ["KUBERNETES_SERVICE_HOST", "AWS_LAMBDA_FUNCTION_NAME"])
+def test_the_implicit_database_is_refused_where_files_are_thrown_away(
+    monkeypatch: pytest.MonkeyPatch, platform: str
+) -> None:
+    monkeypatch.setenv(platform, "x")
+
+    assert Settings(database_url="sqlite:////data/anzol.db").database == Path("/data/anzol.db")
+    with pytest.raises(SettingsError, match="lost with its container"):
+        _ = Settings().database
+
+
+def test_a_proxy_that_cannot_be_used_is_refused_without_showing_it() -> None:
+    with pytest.raises(SettingsError, match="ANZOL_PROXY_URL") as caught:
+        Settings(proxy_url="socks5://user:hunter2@host:1")
+
+    assert "hunter2" not in str(caught.value)
+
+
+def test_secrets_are_not_in_the_representation() -> None:
+    settings = Settings(secret_key="canary-key", proxy_url="http://u:canary-password@127.0.0.1:3128")
+
+    assert "canary" not in repr(settings) + str(settings)
+
+
+def test_loopback_is_open_in_development_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert Settings().policy.allow_networks == ()
+
+    monkeypatch.setenv("FASTAPI_ENV", "development")
+
+    assert Settings().policy.allow_networks == LOOPBACK
+
+
+@pytest.mark.parametrize("name", ["FASTAPI_ENV", "ENV"])
+def test_nothing_else_is_development(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv(name, "dev")
+
+    assert Settings().dev is False
