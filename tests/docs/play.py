@@ -15,6 +15,7 @@ import sys
 import time
 from pathlib import Path
 from types import CodeType, ModuleType
+from typing import Any
 
 from tests.docs.pages import Block, blocks
 
@@ -28,9 +29,9 @@ class Stage:
 
     def __init__(self, runner: asyncio.Runner) -> None:
         self.runner = runner
-        self.module = ModuleType("page")
+        self.module: Any = ModuleType("page")
         self.lasting: list[subprocess.Popen[str]] = []
-        self.port = free_port()
+        self.port = self.module.page_port = free_port()
         sys.modules["page"] = self.module
         sys.path.insert(0, str(Path.cwd()))
 
