@@ -61,6 +61,18 @@ class Core:
         """Stand on another database and another clock, as tests do; before anything was sent."""
         self._opened["storage"], self.clock, self._intake, self._ready_in = storage, clock, None, 0
 
+    def stand_on(self, settings: Settings, clock: Clock) -> Callable[[], None]:
+        """Stand on other settings and another clock, as a test bench does; return what puts all back as it was."""
+        former = self._settings, self.clock, self.sessions, self._opened, self._intake, self._ready_in
+        self._settings, self.clock = settings, clock
+        self.sessions = ForeignOutbox(self.storage, self.storage_sync)
+        self._opened, self._intake, self._ready_in = {}, None, 0
+
+        def back() -> None:
+            self._settings, self.clock, self.sessions, self._opened, self._intake, self._ready_in = former
+
+        return back
+
     def opened(self) -> Storage:
         """Return the database, which may not be ready yet."""
         storage = self._opened.get("storage")
