@@ -355,16 +355,16 @@ class EndpointChanges:
     """What to change of an endpoint; what is `UNSET` stays."""
 
     url: str | Unset = UNSET
-    uid: str | None | Unset = UNSET
+    uid: str | Unset | None = UNSET
     description: str | Unset = UNSET
     event_types: tuple[str, ...] | Unset = UNSET
     channels: tuple[str, ...] | Unset = UNSET
     headers: tuple[tuple[str, str], ...] | Unset = field(default=UNSET, repr=False)
-    throttle: int | None | Unset = UNSET
+    throttle: int | Unset | None = UNSET
     fifo: bool | Unset = UNSET
-    contact: str | None | Unset = UNSET
-    header_prefix: str | None | Unset = UNSET
-    schedule: tuple[timedelta, ...] | None | Unset = UNSET
+    contact: str | Unset | None = UNSET
+    header_prefix: str | Unset | None = UNSET
+    schedule: tuple[timedelta, ...] | Unset | None = UNSET
     metadata: Mapping[str, str] | Unset = UNSET
 
 

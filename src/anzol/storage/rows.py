@@ -1,0 +1,233 @@
+"""What rows say in users' words: from an engine's rows to the model."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from anzol import ids
+from anzol.clock import from_micros
+from anzol.lifecycle import Cause, Disabled, Incident, Outcome, State
+from anzol.model import (
+    Attempt,
+    Customer,
+    Delivery,
+    Endpoint,
+    Health,
+    PauseRule,
+    Report,
+    Secret,
+    StoredMessage,
+    Timing,
+    WorkerCard,
+)
+from anzol.storage.face import Profile
+from anzol.storage.vault import Vault
+
+Row = Sequence[Any]
+
+
+def when(micros: int | None) -> datetime | None:
+    """Return a time that may be missing."""
+    return None if micros is None else from_micros(micros)
+
+
+def span(micros: int | None) -> timedelta | None:
+    """Return a duration that may be missing."""
+    return None if micros is None else timedelta(microseconds=micros)
+
+
+def pairs(text: str) -> tuple[tuple[str, str], ...]:
+    """Read headers stored as JSON."""
+    return tuple((name, value) for name, value in json.loads(text))
+
+
+def write_schedule(schedule: Sequence[timedelta] | None) -> str | None:
+    """Write a schedule as JSON: microseconds each."""
+    return None if schedule is None else json.dumps([step // timedelta(microseconds=1) for step in schedule])
+
+
+def read_schedule(text: str | None) -> tuple[timedelta, ...] | None:
+    """Read what `write_schedule` wrote."""
+    return None if text is None else tuple(timedelta(microseconds=step) for step in json.loads(text))
+
+
+def write_wire(headers: Sequence[tuple[bytes, bytes]]) -> str:
+    """Write headers as they came, byte for byte, as JSON."""
+    return json.dumps([(name.decode("latin-1"), value.decode("latin-1")) for name, value in headers])
+
+
+def read_wire(text: str) -> tuple[tuple[bytes, bytes], ...]:
+    """Read what `write_wire` wrote."""
+    return tuple((name.encode("latin-1"), value.encode("latin-1")) for name, value in json.loads(text))
+
+
+def seal_headers(vault: Vault, headers: Sequence[tuple[str, str]], *where: bytes | str | int) -> bytes | None:
+    """Seal custom headers, names and values."""
+    return vault.seal(json.dumps(list(headers)).encode(), "headers", *where) if headers else None
+
+
+def open_headers(vault: Vault, sealed: bytes | None, *where: bytes | str | int) -> tuple[tuple[str, str], ...]:
+    """Open what `seal_headers` sealed."""
+    return () if not sealed else pairs(vault.open(sealed, "headers", *where).decode())
+
+
+def profile_of(row: Row, vault: Vault) -> Profile:
+    """Return the profile in a row of ``profiles``; blobs are in hexadecimal."""
+    shown, owner, customer, environment, url, headers, prefix, throttle, fifo, schedule, parked, *rest = row
+    failures, failing_since, open_until, circuit_step, change_at, sealed = rest
+    raw, customer_id = bytes.fromhex(shown), bytes.fromhex(owner)
+    secrets = [
+        vault.open(bytes.fromhex(value), "secret", environment, customer_id, raw, version).decode()
+        for version, value in sorted(sealed, reverse=True)
+    ]
+    return Profile(
+        endpoint_id=raw,
+        customer=customer,
+        environment=environment,
+        url=url,
+        secrets=tuple(secrets),
+        headers=open_headers(vault, bytes.fromhex(headers or ""), environment, customer_id, raw),
+        header_prefix=prefix,
+        throttle=throttle,
+        fifo=bool(fifo),
+        schedule=read_schedule(schedule),
+        active=not parked,
+        failures=failures,
+        failing_since=failing_since,
+        circuit_open_until=open_until,
+        circuit_step=circuit_step,
+        secrets_change_at=change_at,
+    )
+
+
+def endpoint_of(row: Row) -> Endpoint:
+    """Return the endpoint in a row of ``endpoints``."""
+    raw, uid, customer, url, description, event_types, channels, names, throttle, fifo, contact, prefix, *more = row
+    schedule, metadata, disabled, created_at, updated_at, parked, failures, failing_since, open_until, waiting = more
+    return Endpoint(
+        id=ids.show(ids.ENDPOINT, raw),
+        uid=uid,
+        customer=customer,
+        url=url,
+        description=description,
+        event_types=tuple(json.loads(event_types)),
+        channels=tuple(json.loads(channels)),
+        headers=tuple(json.loads(names)),
+        throttle=throttle,
+        fifo=bool(fifo),
+        contact=contact,
+        header_prefix=prefix,
+        schedule=read_schedule(schedule),
+        metadata=json.loads(metadata),
+        enabled=disabled is None,
+        disabled_because=None if disabled is None else Disabled(disabled),
+        paused=bool(parked & 2),
+        health=Health(failures, when(failing_since), when(open_until), waiting),
+        created_at=from_micros(created_at),
+        updated_at=from_micros(updated_at),
+    )
+
+
+def customer_of(row: Row) -> Customer:
+    """Return the customer in a row of ``customers``."""
+    raw, uid, name, metadata, created_at, paused = row
+    return Customer(ids.show(ids.CUSTOMER, raw), uid, name, json.loads(metadata), from_micros(created_at), bool(paused))
+
+
+def secret_of(row: Row, vault: Vault, *where: bytes | str) -> Secret:
+    """Return the secret in a row of ``secrets``."""
+    version, value, created_at, expires_at = row
+    opened = vault.open(value, "secret", *where, version).decode()
+    return Secret(opened, from_micros(created_at), when(expires_at))
+
+
+def message_of(row: Row) -> StoredMessage:
+    """Return the message in a row of ``messages``."""
+    raw, customer, event_type, method, content_type, body, headers, query, channels, tags, key, deliver_at, at = row
+    return StoredMessage(
+        id=ids.show(ids.MESSAGE, raw),
+        customer=customer,
+        event_type=event_type,
+        method=method,
+        content_type=content_type,
+        body=body,
+        headers=pairs(headers),
+        query=query,
+        channels=tuple(json.loads(channels)),
+        tags=tuple(json.loads(tags)),
+        key=key,
+        deliver_at=when(deliver_at),
+        created_at=from_micros(at),
+    )
+
+
+def delivery_of(row: Row) -> Delivery:
+    """Return the delivery in a row of ``deliveries``."""
+    message, endpoint, customer, event_type, state, cause, attempts, in_flight, parked, due_at, created_at, ended = row
+    return Delivery(
+        message_id=ids.show(ids.MESSAGE, message),
+        endpoint_id=ids.show(ids.ENDPOINT, endpoint),
+        customer=customer,
+        event_type=event_type,
+        state=State(state),
+        cause=None if cause is None else Cause(cause),
+        attempts=attempts,
+        in_flight=bool(in_flight),
+        parked=parked,
+        due_at=when(due_at),
+        created_at=from_micros(created_at),
+        ended_at=when(ended),
+    )
+
+
+def attempt_of(row: Row) -> Attempt:
+    """Return the attempt in a row of ``attempts``."""
+    raw, message, endpoint, number, outcome, status, detail, note, manual, started_at, *rest = row
+    resolve, connect, tls, first_byte, total, headers, body = rest
+    return Attempt(
+        id=ids.show(ids.ATTEMPT, raw),
+        message_id=ids.show(ids.MESSAGE, message),
+        endpoint_id=ids.show(ids.ENDPOINT, endpoint),
+        number=number,
+        outcome=Outcome(outcome),
+        status=status,
+        detail=detail,
+        note=note,
+        manual=bool(manual),
+        started_at=from_micros(started_at),
+        timing=Timing(span(resolve), span(connect), span(tls), span(first_byte), timedelta(microseconds=total)),
+        response_headers=read_wire(headers),
+        response_body=body,
+    )
+
+
+def report_of(row: Row) -> Report:
+    """Return the incident in a row of ``incidents``."""
+    number, kind, at, customer, endpoint, url, contact, message, detail = row
+    return Report(
+        id=number,
+        kind=Incident(kind),
+        at=from_micros(at),
+        customer=customer,
+        endpoint_id=ids.show(ids.ENDPOINT, endpoint),
+        url=url,
+        contact=contact,
+        message_id=None if message is None else ids.show(ids.MESSAGE, message),
+        detail=detail,
+    )
+
+
+def rule_of(row: Row) -> PauseRule:
+    """Return the rule in a row of ``pause_rules``."""
+    number, customer, event_type, endpoint, created_at, actor = row
+    shown = None if endpoint is None else ids.show(ids.ENDPOINT, endpoint)
+    return PauseRule(number, customer, event_type, shown, from_micros(created_at), actor)
+
+
+def worker_of(row: Row) -> WorkerCard:
+    """Return the worker in a row of ``workers``."""
+    number, host, pid, version, started_at, expires_at, lanes, in_flight = row
+    return WorkerCard(number, host, pid, version, from_micros(started_at), from_micros(expires_at), lanes, in_flight)

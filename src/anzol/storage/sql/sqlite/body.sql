@@ -1,0 +1,1 @@
+select body from anzol_message where seq = :seq

@@ -1,0 +1,1 @@
+update anzol_lane set holder = null, turn_at = null

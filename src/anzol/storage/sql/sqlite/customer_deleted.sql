@@ -1,0 +1,4 @@
+update anzol_customer
+   set deleted_at = :now, name = '', metadata = '{}',
+       erase_through = coalesce((select max(seq) from anzol_message), 0)
+ where id = :id

@@ -1,0 +1,1 @@
+update anzol_customer set metadata = :metadata where id = :id

@@ -1,0 +1,1 @@
+update anzol_customer set name = :name where id = :id

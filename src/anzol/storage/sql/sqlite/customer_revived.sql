@@ -1,0 +1,1 @@
+update anzol_customer set deleted_at = null, created_at = :now where id = :id

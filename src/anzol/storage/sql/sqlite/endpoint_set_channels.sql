@@ -1,0 +1,1 @@
+update anzol_endpoint set channels = :value where seq = :seq

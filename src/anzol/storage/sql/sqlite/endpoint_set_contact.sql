@@ -1,0 +1,1 @@
+update anzol_endpoint set contact = :value where seq = :seq

@@ -1,0 +1,1 @@
+update anzol_endpoint set description = :value where seq = :seq

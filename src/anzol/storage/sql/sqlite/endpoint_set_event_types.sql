@@ -1,0 +1,1 @@
+update anzol_endpoint set event_types = :value where seq = :seq

@@ -1,0 +1,1 @@
+update anzol_endpoint set fifo = :value where seq = :seq

@@ -1,0 +1,1 @@
+update anzol_endpoint set header_names = :value where seq = :seq

@@ -1,0 +1,1 @@
+update anzol_endpoint set header_prefix = :value where seq = :seq

@@ -1,0 +1,1 @@
+update anzol_endpoint set headers = :value where seq = :seq

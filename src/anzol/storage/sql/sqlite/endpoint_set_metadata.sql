@@ -1,0 +1,1 @@
+update anzol_endpoint set metadata = :value where seq = :seq

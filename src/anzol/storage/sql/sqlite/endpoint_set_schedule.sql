@@ -1,0 +1,1 @@
+update anzol_endpoint set schedule = :value where seq = :seq

@@ -1,0 +1,1 @@
+update anzol_endpoint set throttle = :value where seq = :seq

@@ -1,0 +1,1 @@
+update anzol_endpoint set uid = :value where seq = :seq

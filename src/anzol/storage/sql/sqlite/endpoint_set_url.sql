@@ -1,0 +1,1 @@
+update anzol_endpoint set url = :value where seq = :seq

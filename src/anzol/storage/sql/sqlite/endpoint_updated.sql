@@ -1,0 +1,1 @@
+update anzol_endpoint set updated_at = :now where seq = :seq

@@ -1,0 +1,1 @@
+select id from anzol_environment where name = :name

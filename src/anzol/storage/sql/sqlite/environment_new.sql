@@ -1,0 +1,1 @@
+insert into anzol_environment (name, created_at) values (:name, :now)

@@ -1,0 +1,2 @@
+insert into anzol_incident (kind, at, endpoint, message_id, detail) values
+(?, ?, ?, ?, ?)

@@ -1,0 +1,1 @@
+insert into anzol_lane (endpoint, parked) values (:endpoint, :parked)

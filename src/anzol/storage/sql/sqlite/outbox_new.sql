@@ -1,0 +1,2 @@
+insert into anzol_outbox (id, message, customer_id) values
+(?, ?, ?)

@@ -1,0 +1,1 @@
+select id from anzol_outbox_source where digest = :digest

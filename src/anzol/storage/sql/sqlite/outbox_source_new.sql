@@ -1,0 +1,1 @@
+insert into anzol_outbox_source (digest, url) values (:digest, :url)

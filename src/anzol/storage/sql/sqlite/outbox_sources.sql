@@ -1,0 +1,1 @@
+select digest, url from anzol_outbox_source order by id

@@ -1,0 +1,1 @@
+delete from anzol_endpoint_secret where :now

@@ -1,0 +1,375 @@
+"""Storage in one SQLite file: the default, which needs no service.
+
+What changes goes through the one `Writer`; what is only read through connections of its own, so that a long list never
+waits for a commit nor a commit for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+from anzol import ids
+from anzol.clock import Clock
+from anzol.errors import AnzolError
+from anzol.lifecycle import Disabled, Outcome
+from anzol.model import (
+    Attempt,
+    Customer,
+    Delivery,
+    Endpoint,
+    Match,
+    Page,
+    PauseRule,
+    Report,
+    Secret,
+    Status,
+    StoredMessage,
+)
+from anzol.storage import (
+    migrations,
+    sqlite_accept,
+    sqlite_deployment,
+    sqlite_dispatch,
+    sqlite_register,
+    sqlite_settle,
+)
+from anzol.storage.face import (
+    UNSET,
+    Accepted,
+    Content,
+    Dispatched,
+    EndpointChanges,
+    LaneHealth,
+    NewEndpoint,
+    NewIncident,
+    NewMessage,
+    Order,
+    Profile,
+    Progress,
+    Reaped,
+    Retention,
+    Selection,
+    Settled,
+    Unset,
+)
+from anzol.storage.sqlite_connections import Readers, connect, on_fork
+from anzol.storage.sqlite_dispatch import Memory
+from anzol.storage.sqlite_work import Work
+from anzol.storage.sqlite_writer import Op, Writer, explained
+from anzol.storage.vault import Vault
+
+T = TypeVar("T")
+REMEMBERED: Final = 16 * 1024 * 1024  # bytes of bodies kept for a worker in this process
+READERS: Final = 2
+
+
+class SqliteStorage:
+    """One SQLite file. Opened when first used; any thread, any event loop; closed and opened again around a fork.
+
+    Args:
+        path: The file; made if it is new.
+        vault: Seals secrets.
+        patience: Seconds to wait for another process's lock before StorageBusy.
+        nap: Seconds to let operations gather before a commit.
+    """
+
+    def __init__(
+        self, path: str | Path, *, clock: Clock, vault: Vault, patience: float = 5.0, nap: float = 0.0005
+    ) -> None:
+        self.path = Path(path)
+        self._clock = clock
+        self._vault = vault
+        self._patience = patience
+        self._nap = nap
+        self._listeners: list[Callable[[], None]] = []
+        self._recent: dict[int, Content] = {}
+        self._recent_bytes = 0
+        self._memory = Memory()
+        self._start()
+        on_fork(self)
+
+    def _start(self) -> None:
+        """Begin with nothing open: in a new storage, and in a child after a fork."""
+        self._connection: sqlite3.Connection | None = None
+        self._checked = False
+        self._data_version = 0
+        self._readers = Readers(self.path, READERS)
+        self._pool: ThreadPoolExecutor | None = None
+        self._closing = threading.Lock()
+        self._writer = Writer(self, self._look, self._listened, patience=self._patience, nap=self._nap)
+
+    # --- what the writer asks for -----------------------------------------------------------------------------------
+
+    def begin(self) -> Work:
+        """Open a transaction that may write."""
+        if self._connection is None:
+            self._connection = connect(self.path, reading=False)
+            self._connection.execute("pragma busy_timeout = 0")
+        connection = self._connection
+        connection.execute("begin immediate")
+        return Work(connection, self._clock.micros(), self._vault, self._recent)
+
+    def commit(self, work: Work) -> None:
+        """Make it durable; remember new messages' contents if somebody here is going to send them."""
+        work.connection.execute("commit")
+        if work.fresh and self._listeners:
+            self._remember(work.fresh)
+        if work.nudging:
+            self._nudge()
+
+    def rollback(self) -> None:
+        """Forget what was done, and numbers that may be given to others now."""
+        self._memory.seqs.clear()
+        self._memory.ids.clear()
+        if self._connection is not None and self._connection.in_transaction:
+            self._connection.execute("rollback")
+
+    def _remember(self, fresh: Mapping[int, Content]) -> None:
+        self._recent.update(fresh)
+        self._recent_bytes += sum(len(content.body) for content in fresh.values())
+        while self._recent_bytes > REMEMBERED:
+            oldest = self._recent.pop(next(iter(self._recent)))
+            self._recent_bytes -= len(oldest.body)
+
+    def _look(self) -> bool:
+        """Say whether another process has committed since the last look."""
+        if self._connection is None:
+            return False
+        (seen,) = self._connection.execute("pragma data_version").fetchone()
+        changed, self._data_version = seen != self._data_version, seen
+        if changed:
+            self._nudge()
+        return changed
+
+    def _listened(self) -> bool:
+        return bool(self._listeners)
+
+    def _nudge(self) -> None:
+        for nudge in list(self._listeners):
+            nudge()
+
+    # --- forks ------------------------------------------------------------------------------------------------------
+
+    def before_fork(self) -> None:
+        """Close everything, and let nobody open it until the fork is over."""
+        self._writer.gate.acquire()
+        self._readers.hold()
+        self._close_writing()
+
+    def after_fork_in_parent(self) -> None:
+        """Go on."""
+        self._readers.let_go()
+        self._writer.gate.release()
+
+    def after_fork_in_child(self) -> None:
+        """Begin anew: the parent's threads, listeners and queue are not ours."""
+        self._listeners = []
+        self._start()
+
+    def _close_writing(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    # --- how calls get through --------------------------------------------------------------------------------------
+
+    async def _write(self, op: Op) -> Any:
+        loop = asyncio.get_running_loop()
+        op.loop = loop
+        op.future = loop.create_future()
+        self._submit(op)
+        return await op.future
+
+    def _submit(self, op: Op) -> None:
+        self._writer.submit(op)
+        # Now, not after the commit: so a worker of this process may fan it out in the same transaction.
+        if op.together is not None:
+            self._nudge()
+
+    def _write_sync(self, op: Op) -> Any:
+        future: Future[Any] = Future()
+        op.future = future
+        self._submit(op)
+        while self._writer.on_driving_loop() and not future.done():
+            self._writer.tick()
+        return future.result()
+
+    async def _change(self, function: Callable[..., T], *arguments: Any) -> T:
+        """Queue a change that may refuse."""
+        result: T = await self._write(Op(run=lambda work: function(work, *arguments), guarded=True))
+        return result
+
+    async def _queue(
+        self, function: Callable[..., T], *arguments: Any, unclaimed: Callable[[Any], None] | None = None
+    ) -> T:
+        """Queue the engine's own work: it waits for locks."""
+        run = Op(run=lambda work: function(work, *arguments), patient=True, unclaimed=unclaimed)
+        result: T = await self._write(run)
+        return result
+
+    async def _read(self, function: Callable[..., T], *arguments: Any) -> T:
+        """Read in a thread, from one snapshot."""
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(READERS, thread_name_prefix="anzol-reader")
+        return await asyncio.get_running_loop().run_in_executor(self._pool, self._read_now, function, arguments)
+
+    def _read_now(self, function: Callable[..., T], arguments: tuple[Any, ...]) -> T:
+        try:
+            with self._readers.borrow() as connection:
+                connection.execute("begin")
+                return function(Work(connection, self._clock.micros(), self._vault, self._recent), *arguments)
+        except sqlite3.Error as error:
+            raise explained(error) from error
+
+    # --- accept -----------------------------------------------------------------------------------------------------
+
+    async def accept(self, message: NewMessage) -> Accepted:
+        (answer,) = await self.accept_many((message,))
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    def accept_sync(self, message: NewMessage) -> Accepted:
+        (answer,) = self._write_sync(Op(together=sqlite_accept.accept_together, argument=(message,)))
+        if isinstance(answer, Exception):
+            raise answer
+        result: Accepted = answer
+        return result
+
+    async def accept_many(self, messages: Sequence[NewMessage]) -> Sequence[Accepted | Exception]:
+        op = Op(together=sqlite_accept.accept_together, argument=messages)
+        result: Sequence[Accepted | Exception] = await self._write(op)
+        return result
+
+    # --- deliver ----------------------------------------------------------------------------------------------------
+
+    async def enlist(self, *, host: str, pid: int, version: str, term: timedelta) -> int:
+        return await self._queue(sqlite_settle.enlist, host, pid, version, term)
+
+    async def beat(self, me: int, term: timedelta) -> bool:
+        return await self._queue(sqlite_settle.beat, me, term)
+
+    async def resign(self, me: int) -> None:
+        await self._queue(sqlite_settle.resign, me)
+
+    async def reap(self, *, most_interruptions: int) -> Reaped:
+        return await self._queue(sqlite_settle.reap, most_interruptions)
+
+    async def dispatch(self, me: int, order: Order) -> Dispatched:
+        def give_back(nobodys: Dispatched) -> None:
+            self._give_back(me, nobodys)
+
+        return await self._queue(sqlite_dispatch.dispatch, me, order, self._memory, unclaimed=give_back)
+
+    def _give_back(self, me: int, nobodys: Dispatched) -> None:
+        """Undo a round whose caller was cancelled: what it claimed would stay in flight as long as the worker lives."""
+        lanes = [profile.endpoint_id for profile in nobodys.profiles] + [claim.endpoint_id for claim in nobodys.claims]
+        claims = [claim.id for claim in nobodys.claims]
+        undo = Op(run=lambda work: sqlite_dispatch.undo(work, me, claims, lanes), patient=True, future=Future())
+        if lanes:
+            self._writer.submit(undo)
+
+    async def profiles(self, endpoints: Sequence[bytes]) -> Sequence[Profile]:
+        return await self._read(sqlite_dispatch.profiles_of, endpoints)
+
+    async def settle(
+        self,
+        me: int,
+        settled: Sequence[Settled],
+        health: Sequence[LaneHealth] = (),
+        incidents: Sequence[NewIncident] = (),
+    ) -> Sequence[int]:
+        return await self._queue(sqlite_settle.settle, me, settled, health, incidents)
+
+    async def take_incidents(self, limit: int) -> Sequence[Report]:
+        return await self._queue(sqlite_settle.take_incidents, limit)
+
+    async def tell_incidents(self, ids: Sequence[int]) -> None:
+        await self._queue(sqlite_settle.tell_incidents, ids)
+
+    async def outbox_sources(self) -> Sequence[str]:
+        return await self._read(sqlite_register.outbox_sources)
+
+    def listen(self, nudge: Callable[[], None]) -> Callable[[], None]:
+        self._listeners.append(nudge)
+        self._writer.wake()
+
+        def end() -> None:
+            if nudge in self._listeners:
+                self._listeners.remove(nudge)
+
+        return end
+
+    def drive_on(self, loop: asyncio.AbstractEventLoop | None) -> None:
+        """Have commits on the thread of *loop* (a worker's) from now on; None: on a thread of their own again."""
+        self._writer.drive_on(loop)
+
+    # --- register ---------------------------------------------------------------------------------------------------
+
+    async def put_customer(
+        self, environment: str, uid: str, *, name: str | Unset = UNSET, metadata: Mapping[str, str] | Unset = UNSET
+    ) -> Customer:
+        return await self._change(sqlite_register.put_customer, environment, uid, name, metadata)
+
+    async def create_endpoint(self, environment: str, endpoint: NewEndpoint) -> Endpoint:
+        endpoint_id = ids.new(self._clock.micros())
+        return await self._change(sqlite_register.create_endpoint, environment, endpoint, endpoint_id)
+
+    async def update_endpoint(self, environment: str, endpoint_id: str, changes: EndpointChanges) -> Endpoint:
+        return await self._change(sqlite_register.update_endpoint, environment, endpoint_id, changes)
+
+    async def delete_endpoint(self, environment: str, endpoint_id: str) -> None:
+        await self._change(sqlite_register.delete_endpoint, environment, endpoint_id)
+
+    async def enable_endpoint(self, environment: str, endpoint_id: str) -> Endpoint:
+        return await self._change(sqlite_register.enable_endpoint, environment, endpoint_id)
+
+    async def disable_endpoint(self, environment: str, endpoint_id: str, because: Disabled) -> Endpoint:
+        return await self._change(sqlite_register.disable_endpoint, environment, endpoint_id, because)
+
+    async def secrets(self, environment: str, endpoint_id: str) -> Sequence[Secret]:
+        return await self._read(sqlite_register.secrets_of, environment, endpoint_id)
+
+    async def rotate_secret(
+        self, environment: str, endpoint_id: str, secret: str, *, keep_old: timedelta, most: int = 10
+    ) -> Sequence[Secret]:
+        return await self._change(sqlite_register.rotate_secret, environment, endpoint_id, secret, keep_old, most)
+
+    async def sync_event_types(
+        self, environment: str, event_types: Sequence[tuple[str, str, Mapping[str, object]]]
+    ) -> None:
+        await self._change(sqlite_register.sync_event_types, environment, event_types)
+
+    async def add_outbox_source(self, url: str) -> None:
+        await self._change(sqlite_register.add_outbox_source, url)
+
+    # --- the whole --------------------------------------------------------------------------------------------------
+
+    async def prepare(self, *, deployment: str) -> None:
+        await self._change(sqlite_deployment.prepare, deployment)
+
+    async def adopt(self, *, deployment: str, withdraw_pending: bool) -> int:
+        """Make a copied or renamed database this deployment's; return how much that waited was withdrawn."""
+        return await self._change(sqlite_deployment.adopt, deployment, withdraw_pending)
+
+    async def close(self) -> None:
+        await asyncio.get_running_loop().run_in_executor(None, self._close)
+
+    def _close(self) -> None:
+        with self._closing:
+            self._writer.drive_on(None)
+            self._listeners.clear()
+            self._writer.stop()
+            if self._pool is not None:
+                self._pool.shutdown()
+                self._pool = None
+            self._readers.close()
+            with self._writer.gate:
+                self._close_writing()

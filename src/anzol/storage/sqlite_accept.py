@@ -1,0 +1,172 @@
+"""Taking messages in: a message row and an outbox row each, nothing else but its key."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from hashlib import blake2b
+from itertools import islice
+from typing import Final
+
+from anzol import ids
+from anzol.errors import KeyConflict
+from anzol.storage.face import Accepted, Content, NewMessage
+from anzol.storage.sqlite_work import Work, encode
+
+Answer = Accepted | Exception
+NOTHING: Final = "[]"
+
+
+def accept_together(work: Work, sends: Sequence[Sequence[NewMessage]]) -> list[list[Answer]]:
+    """Store the messages of several callers at once; answer each caller."""
+    answers = iter(accept(work, [message for messages in sends for message in messages]))
+    return [list(islice(answers, len(messages))) for messages in sends]
+
+
+def accept(work: Work, messages: Sequence[NewMessage]) -> list[Answer]:
+    """Store messages; of those that were stored before, or have a used key, say so."""
+    # Ids are fresh but for what the relay hands over twice: so it is tried without looking first.
+    work.connection.execute("savepoint accepting")
+    try:
+        answers = accept_new(work, messages, {})
+    except sqlite3.IntegrityError:
+        work.connection.execute("rollback to accepting")
+        work.forget_numbers()
+        answers = accept_new(work, messages, stored_already(work, messages))
+    work.connection.execute("release accepting")
+    return answers
+
+
+def stored_already(work: Work, messages: Sequence[NewMessage]) -> dict[bytes, Accepted]:
+    """Return those of the messages that are there: each is a duplicate of itself."""
+    found = work.gathered_for("messages_stored", [(message.id,) for message in messages])
+    return {bytes.fromhex(shown): Accepted(bytes.fromhex(shown), duplicate=True) for shown in found}
+
+
+def accept_new(work: Work, messages: Sequence[NewMessage], known: dict[bytes, Accepted]) -> list[Answer]:
+    """Insert what is neither known nor a duplicate by its key."""
+    customers = customer_ids(work, messages)
+    answers: dict[int, Answer] = {}
+    seen = dict(known)
+    for index, message in enumerate(messages):
+        if message.id in seen:
+            answers[index] = seen[message.id]
+        elif known or len(messages) > 1:
+            seen[message.id] = Accepted(message.id, duplicate=True)
+    keyed = [index for index, message in enumerate(messages) if message.key is not None and index not in answers]
+    if keyed:
+        claim_keys(work, messages, keyed, customers, answers)
+    fresh = [message for index, message in enumerate(messages) if index not in answers]
+    insert(work, fresh, customers)
+    return [answers.get(index) or Accepted(message.id) for index, message in enumerate(messages)]
+
+
+def customer_ids(work: Work, messages: Sequence[NewMessage]) -> dict[tuple[str, str], bytes]:
+    """Return the ids of the messages' customers: those of their rows, or those that their rows will have."""
+    wanted: dict[str, set[str]] = {}
+    for message in messages:
+        wanted.setdefault(message.environment, set()).add(message.customer)
+    found: dict[tuple[str, str], bytes] = {}
+    for environment, uids in wanted.items():
+        rows = work.gathered("customer_ids", environment=work.environment(environment), uids=encode(list(uids)))
+        known = {uid: bytes.fromhex(shown) for uid, shown in rows}
+        for uid in uids:
+            found[environment, uid] = known.get(uid) or ids.derive(environment, uid)
+    return found
+
+
+def claim_keys(
+    work: Work,
+    messages: Sequence[NewMessage],
+    keyed: Sequence[int],
+    customers: dict[tuple[str, str], bytes],
+    answers: dict[int, Answer],
+) -> None:
+    """Store the keys that are new; answer those messages whose key is not."""
+    slots = {
+        index: (customers[messages[index].environment, messages[index].customer], messages[index].key)
+        for index in keyed
+    }
+    found = work.gathered_for("keys_used", [(index, *slot) for index, slot in slots.items()])
+    used = {slots[index]: (bytes.fromhex(first), bytes.fromhex(digest)) for index, first, digest in found}
+    rows = []
+    for index in keyed:
+        message, slot = messages[index], slots[index]
+        digest = digest_of(message)
+        if slot in used:
+            answers[index] = answer_used(message, *used[slot], digest)
+        else:
+            used[slot] = (message.id, digest)
+            rows.append((*slot, message.id, digest, message.created_at))
+    work.insert("key_new", rows)
+
+
+def digest_of(message: NewMessage) -> bytes:
+    """Return what two messages with the same key must have in common: event type and body."""
+    return blake2b(message.event_type.encode() + b"\0" + message.body, digest_size=16).digest()
+
+
+def answer_used(message: NewMessage, first: bytes, digest: bytes, own: bytes) -> Answer:
+    """Answer a message whose key was used by the message *first*."""
+    if digest == own:
+        return Accepted(first, duplicate=True)
+    shown = ids.show(ids.MESSAGE, first)
+    return KeyConflict(
+        f"The key {message.key!r} of customer {message.customer!r} was used by {shown}, with another event type or body.",
+        key=message.key or "",
+        message_id=shown,
+        do="Give each occurrence a key of its own.",
+    )
+
+
+def insert(work: Work, messages: Sequence[NewMessage], customers: dict[tuple[str, str], bytes]) -> None:
+    """Insert messages and their outbox rows, numbered here so that nothing need be read back."""
+    if not messages:
+        return
+    first, place = work.number("anzol_message", len(messages)), work.number("anzol_outbox", len(messages))
+    rows, outbox = [], []
+    for offset, message in enumerate(messages):
+        customer_id = customers[message.environment, message.customer]
+        rows.append(message_row(first + offset, message, work.environment(message.environment), customer_id))
+        outbox.append((place + offset, first + offset, customer_id))
+        work.fresh[first + offset] = content_of(message)
+    work.insert("message_new", rows)
+    work.insert("outbox_new", outbox)
+    work.nudging = True
+
+
+def message_row(seq: int, message: NewMessage, environment: int, customer_id: bytes) -> tuple[object, ...]:
+    """Return the row of a message, in the order of ``message_new``."""
+    return (
+        seq,
+        message.id,
+        environment,
+        customer_id,
+        message.customer,
+        message.event_type,
+        message.method,
+        message.content_type,
+        encode(message.headers) if message.headers else NOTHING,
+        message.query,
+        encode(message.channels) if message.channels else NOTHING,
+        encode(message.tags) if message.tags else NOTHING,
+        message.key,
+        message.deliver_at,
+        message.only_endpoint,
+        message.created_at,
+        message.body,
+    )
+
+
+def content_of(message: NewMessage) -> Content:
+    """Return what goes on the wire for a message."""
+    return Content(
+        message.id,
+        message.event_type,
+        message.method,
+        message.content_type,
+        message.headers,
+        message.query,
+        message.body,
+        message.created_at,
+    )

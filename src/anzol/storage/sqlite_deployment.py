@@ -1,0 +1,77 @@
+"""The mark in a database that says whose it is: a copy of production must not deliver from anywhere else."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from anzol.errors import VaultError, WrongDeployment
+from anzol.storage.migrations import apply
+from anzol.storage.sqlite_work import Work
+
+CANARY: Final = b"anzol"
+
+
+def prepare(work: Work, deployment: str) -> None:
+    """Apply missing migrations; check the mark, set it where there is none."""
+    apply(work.connection, work.now)
+    row = work.one("deployment")
+    if row is None:
+        mark(work, deployment)
+    else:
+        judge(work, deployment, *row)
+
+
+def mark(work: Work, deployment: str) -> None:
+    """Write the mark."""
+    work.run("deployment_mark", mark=deployment, canary=work.vault.seal(CANARY, "deployment", deployment))
+
+
+def judge(work: Work, deployment: str, marked: str, canary: bytes) -> None:
+    """Refuse another deployment's database, and a key that does not open it.
+
+    Raises:
+        WrongDeployment, VaultError: as they say.
+    """
+    if marked != deployment:
+        raise WrongDeployment(
+            f"The database belongs to the deployment {marked!r}, this is {deployment!r}.",
+            do="If it is a copy that shall live here, run `anzol adopt --withdraw-pending`: nothing that waits in it is "
+            "sent then. If this is its home under a new name, run `anzol adopt`.",
+        )
+    try:
+        work.vault.open(canary, "deployment", marked)
+    except VaultError as cause:
+        raise VaultError(
+            f"The secret key is not the one that the database of {marked!r} was made with.",
+            do="Give the SECRET_KEY it was made with (or put the file anzol.key back beside it). "
+            "If the key is lost, run `anzol adopt`: every endpoint is disabled and needs a new secret.",
+        ) from cause
+
+
+def adopt(work: Work, deployment: str, withdraw_pending: bool) -> int:
+    """Make the database this deployment's; return how many deliveries and messages were withdrawn.
+
+    With a key that does not open it, secrets and headers are lost: endpoints are disabled until they have new ones.
+    """
+    apply(work.connection, work.now)
+    row = work.one("deployment")
+    if row is not None and not opens(work, *row):
+        for query in ("secrets_lost", "endpoints_lost", "lanes_lost", "outbox_sources_lost"):
+            work.run(query, now=work.now)
+    withdrawn = 0
+    if withdraw_pending:
+        work.run("claims_lost")
+        work.run("workers_lost")
+        withdrawn += work.run("pending_withdrawn_history", now=work.now)
+        work.run("pending_withdrawn")
+        withdrawn += work.run("outbox_withdrawn")
+    mark(work, deployment)
+    return withdrawn
+
+
+def opens(work: Work, marked: str, canary: bytes) -> bool:
+    """Say whether our key is the database's."""
+    try:
+        return work.vault.open(canary, "deployment", marked) == CANARY
+    except VaultError:
+        return False
