@@ -21,6 +21,7 @@
     ├── NameNotResolved           a host's name has no address, or nobody answered for it
     ├── VerificationError         a received webhook is not what it claims to be
     ├── AppError                  the FastAPI app was not found, or importing it failed
+    ├── PortTaken                 `anzol dev` cannot listen on its port
     └── StorageError              the database could not do it
         ├── StorageBusy           it was locked for longer than the wait allowed
         ├── SchemaOutdated        migrations are missing
@@ -153,6 +154,10 @@ class AppError(AnzolError):
     def __init__(self, what: str, *, trace: str = "", do: str = "") -> None:
         super().__init__(what, do=do)
         self.trace = trace
+
+
+class PortTaken(AnzolError):
+    """`anzol dev` cannot listen on its port: another program has it, or it is not for this user."""
 
 
 class StorageError(AnzolError):
