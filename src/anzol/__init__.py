@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from anzol.errors import (
         AddressRefused,
         AnzolError,
+        AppError,
         Conflict,
         DeclarationError,
         InvalidCustomer,
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
         InvalidPayload,
         InvalidValue,
         KeyConflict,
+        NameNotResolved,
         NotFound,
         OutboxMissing,
         PayloadTooLarge,
@@ -53,11 +55,14 @@ if TYPE_CHECKING:
     )
     from anzol.outbox import Outbox, Recipient
     from anzol.settings import Settings
+    from anzol.storage.face import UNSET
     from anzol.storage.outboxrows import outbox_table
 
 __all__ = [
+    "UNSET",
     "AddressRefused",
     "AnzolError",
+    "AppError",
     "Attempt",
     "Cause",
     "Conflict",
@@ -75,6 +80,7 @@ __all__ = [
     "KeyConflict",
     "Match",
     "Message",
+    "NameNotResolved",
     "NotFound",
     "Outbox",
     "OutboxMissing",
@@ -105,6 +111,7 @@ __all__ = [
 ]
 
 PLACES = {
+    "UNSET": "anzol.storage.face",
     "Webhooks": "anzol.app",
     "Envelope": "anzol.catalog",
     "Outbox": "anzol.outbox",

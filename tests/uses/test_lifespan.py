@@ -63,7 +63,7 @@ def test_the_worker_runs_inside_the_applications_own_lifespan(working: Settings,
     assert order == ["app started", "worker started", "serving", "worker drained", "app ended"]
 
 
-@pytest.mark.filterwarnings("ignore:.*on_event is deprecated:DeprecationWarning")
+@pytest.mark.filterwarnings(r"ignore:\s*on_event is deprecated:DeprecationWarning")
 def test_handlers_of_on_event_still_run(working: Settings, order: list[str]) -> None:
     app = FastAPI()
     Webhooks(app, working)

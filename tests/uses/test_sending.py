@@ -134,7 +134,7 @@ async def test_a_body_over_the_limit_is_refused(shop: Shop) -> None:
     with pytest.raises(PayloadTooLarge) as caught:
         await shop.webhooks.to("acme").send(shop.new_subscription, {"username": "a" * 100, "monthly_fee": 1})
 
-    assert (caught.value.size, caught.value.limit) == (134, 100)
+    assert (caught.value.size, caught.value.limit) == (133, 100)
 
 
 class Account(BaseModel):

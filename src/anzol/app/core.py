@@ -15,7 +15,7 @@ from anzol.addresses import check_url
 from anzol.catalog import Catalog, Encoded, Envelope, EventType
 from anzol.clock import Clock, SystemClock, from_micros
 from anzol.declarations import Source, read
-from anzol.errors import DeclarationError, NameNotResolved, UnknownWebhook
+from anzol.errors import DeclarationError, NameNotResolved, SettingsError, UnknownWebhook
 from anzol.guard import Guard
 from anzol.outbox import Intake, Webhook
 from anzol.registry import Records
@@ -56,10 +56,6 @@ class Core:
         if self._settings is None:
             self._settings = Settings()
         return self._settings
-
-    def use(self, storage: Storage, clock: Clock) -> None:
-        """Stand on another database and another clock, as tests do; before anything was sent."""
-        self._opened["storage"], self.clock, self._intake, self._ready_in = storage, clock, None, 0
 
     def stand_on(self, settings: Settings, clock: Clock) -> Callable[[], None]:
         """Stand on other settings and another clock, as a test bench does; return what puts all back as it was."""
@@ -209,22 +205,35 @@ class LazySchedule(Sequence[timedelta]):
 
 
 def open_storage(settings: Settings, clock: Clock) -> Storage:
-    """Make the storage that the settings name; it opens its file when it is first used."""
+    """Make the storage that the settings name; it opens its file when it is first used.
+
+    Raises:
+        SettingsError: the folder of the database is not there.
+        VaultError: the key file cannot be read or made.
+    """
     from anzol.storage.sqlite import SqliteStorage
+    from anzol.storage.vault import Vault, key_file
 
     path = settings.database
-    key = settings.secret_key.get_secret_value() if settings.secret_key else None
+    if not path.parent.is_dir():
+        raise SettingsError(f"The folder {path.parent} of the database is not there.", do="Make it, or name another.")
+    key = settings.secret_key.get_secret_value() if settings.secret_key else key_file(path.with_name("anzol.key"))
     logger.info("The database is %s.", path)
-    return SqliteStorage(path, clock=clock, secret_key=key)
+    return SqliteStorage(path, clock=clock, vault=Vault([key]))
 
 
 def finish(coroutine: Coroutine[Any, Any, T]) -> T:
     """Run *coroutine* to its end from code that cannot await; in a thread of its own if a loop runs in this one."""
+    return in_thread(lambda: asyncio.run(coroutine)) if loop_runs() else asyncio.run(coroutine)
+
+
+def loop_runs() -> bool:
+    """Say whether an event loop runs in this thread."""
     try:
         asyncio.get_running_loop()
     except RuntimeError:
-        return asyncio.run(coroutine)
-    return in_thread(lambda: asyncio.run(coroutine))
+        return False
+    return True
 
 
 def in_thread(act: Callable[[], T]) -> T:

@@ -10,7 +10,7 @@ from typing import Any, Final, TypeVar
 
 from fastapi import APIRouter, FastAPI
 
-from anzol.app.core import Core, LazySchedule
+from anzol.app.core import Core, LazySchedule, loop_runs
 from anzol.app.delivering import opened_worker
 from anzol.app.dependency import Dependency, outbox_dependency
 from anzol.app.handlers import H, Handlers, known_incident
@@ -237,9 +237,7 @@ class Webhooks(Recovery):
         Raises:
             AnzolError: called on an event loop, which it would block.
         """
-        try:
-            asyncio.get_running_loop()
-        except RuntimeError:
-            return asyncio.run(coroutine)
-        coroutine.close()
-        raise AnzolError("wait() was called on an event loop, which it would block.", do="Write `await` instead.")
+        if loop_runs():
+            coroutine.close()
+            raise AnzolError("wait() was called on an event loop, which it would block.", do="Write `await` instead.")
+        return asyncio.run(coroutine)
