@@ -37,6 +37,7 @@ from anzol.storage import (
     sqlite_accept,
     sqlite_deployment,
     sqlite_dispatch,
+    sqlite_read,
     sqlite_register,
     sqlite_settle,
 )
@@ -349,6 +350,52 @@ class SqliteStorage:
 
     async def add_outbox_source(self, url: str) -> None:
         await self._change(sqlite_register.add_outbox_source, url)
+
+    # --- read -------------------------------------------------------------------------------------------------------
+
+    async def customer(self, environment: str, uid: str) -> Customer:
+        return await self._read(sqlite_read.customer, environment, uid)
+
+    async def customers(self, environment: str, *, after: str | None = None, limit: int = 50) -> Page[Customer]:
+        return await self._read(sqlite_read.customers, environment, after, limit)
+
+    async def endpoint(self, environment: str, endpoint_id: str) -> Endpoint:
+        return await self._read(sqlite_read.endpoint, environment, endpoint_id)
+
+    async def endpoints(
+        self, environment: str, *, customer: str | None = None, after: str | None = None, limit: int = 50
+    ) -> Page[Endpoint]:
+        return await self._read(sqlite_read.endpoints, environment, customer, after, limit)
+
+    async def message(self, environment: str, message_id: str) -> StoredMessage:
+        return await self._read(sqlite_read.message, environment, message_id)
+
+    async def messages(
+        self, environment: str, selection: Selection, *, after: str | None = None, limit: int = 50
+    ) -> Page[StoredMessage]:
+        return await self._read(sqlite_read.messages, environment, selection, after, limit)
+
+    async def deliveries(
+        self, environment: str, selection: Selection, *, after: str | None = None, limit: int = 50
+    ) -> Page[Delivery]:
+        return await self._read(sqlite_read.deliveries, environment, selection, after, limit)
+
+    async def attempts(
+        self,
+        environment: str,
+        selection: Selection,
+        *,
+        outcomes: Sequence[Outcome] = (),
+        after: str | None = None,
+        limit: int = 50,
+    ) -> Page[Attempt]:
+        return await self._read(sqlite_read.attempts, environment, selection, outcomes, after, limit)
+
+    async def matches(self, environment: str, message_id: str) -> Sequence[Match]:
+        return await self._read(sqlite_read.matches, environment, message_id)
+
+    async def status(self, environment: str) -> Status:
+        return await self._read(sqlite_read.status, environment)
 
     # --- the whole --------------------------------------------------------------------------------------------------
 

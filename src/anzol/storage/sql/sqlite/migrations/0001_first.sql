@@ -14,7 +14,8 @@ create table anzol_environment (
 );
 
 create table anzol_customer (
-    id blob primary key check (length(id) = 16),
+    seq integer primary key autoincrement,
+    id blob not null check (length(id) = 16),
     environment integer not null,
     uid text not null,
     name text not null default '',
@@ -23,8 +24,10 @@ create table anzol_customer (
     deleted_at integer,
     erase_through integer, -- messages up to this seq are to be erased
     check (deleted_at is null or erase_through is not null)
-) without rowid;
+);
+create unique index anzol_customer_id on anzol_customer (id);
 create unique index anzol_customer_uid on anzol_customer (environment, uid);
+create index anzol_customer_environment on anzol_customer (environment);
 create index anzol_customer_erased on anzol_customer (id) where erase_through is not null;
 
 create table anzol_event_type (

@@ -1,0 +1,9 @@
+select m.id, e.id, coalesce(c.uid, m.customer), m.event_type, 0, null, x.attempt, x.holder is not null,
+       case when l.parked & 5 then 'disabled' when l.parked & 2 or x.paused then 'paused' else '' end,
+       x.due_at, m.created_at, null
+  from anzol_pending x
+  join anzol_message m on m.seq = x.message
+  join anzol_endpoint e on e.seq = x.endpoint
+  join anzol_lane l on l.endpoint = x.endpoint
+  left join anzol_customer c on c.id = m.customer_id
+ where x.message = :message and x.endpoint = :endpoint

@@ -1,0 +1,1 @@
+select seq from anzol_endpoint where id = :id and environment = :environment

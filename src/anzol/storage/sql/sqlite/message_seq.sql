@@ -1,0 +1,1 @@
+select seq from anzol_message where id = :id and environment = :environment
