@@ -42,6 +42,7 @@ class Dispatcher:
         self._next_turn_at: int | None = None
         self._more = False
         self._empty = 0  # rounds in a row that brought nothing
+        self._stalled = 0  # of these, the last in a row with something due
         self._stopped = False
         self.lost = False
 
@@ -79,6 +80,7 @@ class Dispatcher:
         self._apply(order, done)
         brought = bool(done.claims or done.fanned_out or done.profiles)
         self._empty = 0 if brought or order.release else self._empty + 1
+        self._stalled = self._stalled + 1 if self._more and not brought else 0
         return brought
 
     @property
@@ -188,8 +190,8 @@ class Dispatcher:
 
     def _apply(self, order: Order, done: Dispatched) -> None:
         tenure = self._tenure
-        self._more = done.waiting
         self._next_turn_at = done.next_turn_at
+        self._more = done.waiting or (done.next_turn_at is not None and done.next_turn_at <= self._clock.micros())
         for endpoint in order.look:
             if endpoint in tenure.lanes:
                 tenure.lanes[endpoint].behind = False
@@ -275,13 +277,12 @@ class Dispatcher:
             wait = min(wait, SWEEP)
         dues = [self._tenure.next_due()]
         if self._may_take() and not self._holding():
-            dues += [now if self._more else self._next_turn_at]
-        for due in dues:
-            if due is not None:
-                wait = min(wait, max((due - now) / 1_000_000, self._pause()))
-        return wait
+            dues.append(self._next_turn_at)
+            if self._more:
+                return self._pause()
+        return min([wait, *(max(0.0, (due - now) / 1_000_000) for due in dues if due is not None)])
 
     def _pause(self) -> float:
-        """Return how long to wait at least: longer each time that storage has nothing of what is due."""
+        """Return how long to wait although there is more: longer each time that storage gives nothing of it."""
         first, longest = STALLED
-        return min(longest, first * 2 ** min(self._empty - 1, 10)) if self._empty else 0.0
+        return min(longest, first * 2 ** min(self._stalled - 1, 10)) if self._stalled else 0.0

@@ -87,7 +87,8 @@ class Settlement:
         """Write for as long as there is something to write, until cancelled."""
         pause = 0.0
         while True:
-            await self._some.wait()
+            if self._writing is None:
+                await self._some.wait()
             if len(self._gathering.settled) < self._rules.batch:
                 await asyncio.sleep(self._rules.gather)
             pause = await self.write_or_wait(pause)
