@@ -559,6 +559,13 @@ class Storage(Accept, Deliver, Register, Read, Protocol):
         """
         ...
 
+    async def adopt(self, *, deployment: str, withdraw_pending: bool) -> int:
+        """Make the database this deployment's; return how many deliveries and messages were withdrawn.
+
+        With a key that does not open it, secrets and headers are lost: endpoints are disabled until they have new ones.
+        """
+        ...
+
     async def clean(self, retention: Retention, *, limit: int) -> int:
         """Do one bounded piece of housekeeping: retention, tombstones' pending rows; return rows changed (0: done)."""
         ...

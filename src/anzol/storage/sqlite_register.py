@@ -231,7 +231,7 @@ def secrets_of(work: Work, environment: str, endpoint_id: str) -> tuple[Secret, 
     """Return the live secrets, the current one first."""
     place = find_endpoint(work, environment, endpoint_id)
     rows = work.all("secrets", endpoint=place.seq, now=work.now)
-    return tuple(secret_of(row, work.vault, "secret", *place.parts) for row in rows)
+    return tuple(secret_of(row, work.vault, *place.parts) for row in rows)
 
 
 def rotate_secret(
