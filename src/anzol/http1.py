@@ -124,7 +124,7 @@ class Response:
     def on_header(self, name: bytes, value: bytes) -> None:
         if self.status:  # a trailer
             return
-        self.headers.append((name.lower(), value))
+        self.headers.append((name.lower(), value.rstrip(b" \t")))
         self._size += len(name) + len(value)
         if len(self.headers) > MAX_HEADERS or self._size > MAX_HEAD:
             self.fault = f"more than {MAX_HEADERS} headers or {MAX_HEAD} bytes of them"
@@ -156,9 +156,9 @@ class Response:
             if name == b"content-length":
                 self._framed = True
             elif name == b"transfer-encoding":
+                if self._framed or value.lower() != b"chunked":
+                    return "a transfer coding other than chunked, once"
                 self._framed = True
-                if value.strip().lower() != b"chunked":
-                    return "a transfer coding other than chunked"
         return ""
 
     def on_body(self, data: bytes) -> None:

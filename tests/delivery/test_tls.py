@@ -99,9 +99,10 @@ async def test_an_unknown_authority_is_a_tls_error(server_tls: ssl.SSLContext) -
 
 async def test_a_self_signed_certificate_is_a_tls_error(client_tls: ssl.SSLContext, tmp_path: Path) -> None:
     other = trustme.CA()
-    with other.private_key_and_cert_chain_pem.tempfile(str(tmp_path)) as path:
-        server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        server.load_cert_chain(path)
+    path = tmp_path / "self-signed.pem"
+    path.write_bytes(other.cert_pem.bytes() + other.private_key_pem.bytes())
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    server.load_cert_chain(path)
     async with Receiver(answers, tls=server) as receiver:
         reply = await refused(receiver, client_tls)
 
