@@ -10,6 +10,7 @@ import weakref
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
+from urllib.parse import quote
 
 from anzol.addresses import check_url
 from anzol.catalog import Catalog, Encoded, Envelope, EventType
@@ -209,17 +210,16 @@ def open_storage(settings: Settings, clock: Clock) -> Storage:
 
     Raises:
         SettingsError: the folder of the database is not there.
-        VaultError: the key file cannot be read or made.
+        VaultError: the key file is gone, or cannot be read or made.
     """
-    from anzol.storage.sqlite import SqliteStorage
-    from anzol.storage.vault import Vault, key_file
+    from anzol.storage import opening
 
     path = settings.database
     if not path.parent.is_dir():
         raise SettingsError(f"The folder {path.parent} of the database is not there.", do="Make it, or name another.")
-    key = settings.secret_key.get_secret_value() if settings.secret_key else key_file(path.with_name("anzol.key"))
+    key = settings.secret_key.get_secret_value() if settings.secret_key else None
     logger.info("The database is %s.", path)
-    return SqliteStorage(path, clock=clock, vault=Vault([key]))
+    return opening.open_storage(f"sqlite:///{quote(str(path))}", clock=clock, secret_key=key)
 
 
 def finish(coroutine: Coroutine[Any, Any, T]) -> T:
