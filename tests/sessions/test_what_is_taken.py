@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -17,6 +19,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, sess
 from sqlalchemy.pool import StaticPool
 
 from anzol.errors import SessionRefused, StorageError
+from anzol.relay import Relay
 from anzol.storage.face import NewMessage
 from anzol.storage.foreign import ForeignOutbox
 from anzol.storage.outboxrows import DDL, create_outbox_table, outbox_table, pack, unpack
@@ -201,6 +204,19 @@ def test_the_recorded_place_is_absolute_whatever_the_url_said(
     foreign.close()
 
     assert ledger.sources == [f"sqlite:///{path}"]
+
+
+def test_a_path_with_special_characters_is_found_again(
+    tmp_path: Path, foreign: ForeignOutbox, ledger: Ledger, message: Make
+) -> None:
+    path = tmp_path / "50% of? the #app data.db"
+    hosts.prepare(path, outbox=False)
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute(DDL)
+        foreign.write(connection, message())
+        connection.commit()
+
+    assert asyncio.run(Relay(ledger.storage, foreign).drain()) == 1
 
 
 def test_a_place_that_could_not_be_recorded_is_recorded_by_the_next_send(

@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import sqlite3
 import threading
 from collections.abc import Awaitable, Callable
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote
 
 from anzol.errors import OutboxMissing, SendError, SessionRefused, StorageError
 from anzol.storage.face import Accept, NewMessage, Storage
@@ -292,7 +294,7 @@ def sqlite_place(databases: Any) -> str:
     """Return the URL of ``main`` from the rows of ``pragma database_list``; `MEMORY` if it has no file."""
     for _, name, file in databases:
         if name in ("main", b"main") and file:
-            return "sqlite:///" + (file.decode() if isinstance(file, bytes) else file)
+            return f"sqlite:///{quote(os.fsdecode(file))}"
     return MEMORY
 
 

@@ -13,6 +13,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, Final
+from urllib.parse import unquote
 
 from anzol.errors import InvalidValue, StorageError
 from anzol.storage.anydatabase import AnyDatabase
@@ -182,5 +183,5 @@ def sqlite_path(url: str) -> str:
     dialect, _, driver = scheme.partition("+")
     if not separator or dialect != "sqlite" or driver not in ("", "pysqlite", "aiosqlite"):
         return ""
-    path = rest.partition("?")[0]
+    path = unquote(rest.partition("?")[0])
     return "" if path in ("", ":memory:") or path.startswith("file:") else path

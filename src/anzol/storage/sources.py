@@ -73,7 +73,7 @@ class FileSource:
 
     @property
     def shown(self) -> str:
-        return f"sqlite:///{self._path}"
+        return f"sqlite:///{quote(str(self._path))}"
 
     def read(self, after: str, limit: int) -> Sequence[Row]:
         return self._do(lambda connection: first_page(connection.execute(READ, (after, limit))))

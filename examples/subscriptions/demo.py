@@ -1,0 +1,60 @@
+"""`make demo`: this example under `anzol dev`, its customer's endpoint being the test inbox, one event sent.
+
+DEMO_SECONDS=20 ends it by itself after that time; DEMO_PORT chooses another port than 8000.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+FOLDER = HERE.parent.parent / "build" / "demo"
+ANZOL = Path(sys.executable).with_name("anzol")
+PORT = os.environ.get("DEMO_PORT", "8000")
+SECONDS = float(os.environ.get("DEMO_SECONDS", "0")) or None
+
+TRY = """
+Now you, in another terminal; it arrives in the inbox, signed and checked:
+
+  curl -X POST http://127.0.0.1:{port}/subscriptions -H 'content-type: application/json' \\
+    -d '{{"username": "maria", "monthly_fee": 9.9, "start_date": "2026-12-01T12:00:00Z"}}'
+"""
+
+
+def main() -> int:
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("ANZOL_")}
+    command = [ANZOL, "dev", HERE / "main.py", "--port", PORT, "--inbox-for", "acme", "--send", "new-subscription"]
+    print(f"Everything is kept in {FOLDER}.", flush=True)
+    dev = subprocess.Popen(command, cwd=FOLDER, env=environment)
+    signal.signal(signal.SIGTERM, lambda *_: dev.terminate())
+    began = time.monotonic()
+    try:
+        if ready(dev):
+            print(TRY.format(port=PORT), flush=True)
+        return dev.wait(None if SECONDS is None else max(0.1, SECONDS - (time.monotonic() - began)))
+    except subprocess.TimeoutExpired:
+        dev.send_signal(signal.SIGINT)
+    except KeyboardInterrupt:
+        pass  # `anzol dev` got it, too, and stops in good order
+    return dev.wait()
+
+
+def ready(dev: subprocess.Popen) -> bool:
+    """Wait until the app answers; say whether it did."""
+    while dev.poll() is None:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{PORT}/openapi.json", timeout=30):
+                return True
+        except urllib.error.URLError:
+            time.sleep(0.1)
+    return False
+
+
+if __name__ == "__main__":
+    sys.exit(main())
