@@ -10,6 +10,7 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 
 Schema = dict[str, Any]
 
+WRITTEN_DECIMAL = r"^[+-]?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?$"
 COMPONENT = "#/components/schemas/{model}"
 LOCAL = "#/$defs/{model}"
 
@@ -17,7 +18,7 @@ LOCAL = "#/$defs/{model}"
 class SentSchema(GenerateJsonSchema):
     """Describes a body as its receiver sees it.
 
-    Two things differ from Pydantic's own serialisation schema. A field with a default is required, since it is always
+    Some things differ from Pydantic's own serialisation schema. A field with a default is required, since it is always
     sent. A computed field is not ``readOnly``: OpenAPI says that such a property is never part of a request, so
     Swagger UI hides it and generators leave it out, although it is in every webhook.
     """
@@ -27,6 +28,13 @@ class SentSchema(GenerateJsonSchema):
         if field["type"] == "typed-dict-field":
             return super().field_is_required(field, total)
         return field.get("serialization_exclude_if") is None
+
+    def decimal_schema(self, schema: Any) -> JsonSchemaValue:
+        """Describe a Decimal as it is written: 0.0000001 becomes ``1E-7``, which Pydantic's own pattern denies."""
+        described = super().decimal_schema(schema)
+        if "pattern" in described:
+            described["pattern"] = WRITTEN_DECIMAL
+        return described
 
     def default_schema(self, schema: Any) -> JsonSchemaValue:
         """Describe a value that has a default without it: what is always sent needs none."""

@@ -535,12 +535,13 @@ def test_the_router_of_an_application_that_chose_its_ids_keeps_them() -> None:
 
 
 def test_mounted_and_behind_a_prefix_the_document_is_complete() -> None:
-    inner, outer = shop(), FastAPI()
+    inner, outer, behind = shop(), FastAPI(), shop()
     complete(inner)
+    complete(behind)
     outer.mount("/inner", inner)
 
     mounted = TestClient(outer).get("/inner/openapi.json").json()
-    prefixed = TestClient(inner, root_path="/behind").get("/openapi.json").json()
+    prefixed = TestClient(behind, root_path="/behind").get("/openapi.json").json()
 
     assert list(mounted["webhooks"]) == list(prefixed["webhooks"]) == list(WEBHOOKS)
     assert prefixed["servers"] == [{"url": "/behind"}]

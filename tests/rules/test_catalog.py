@@ -11,7 +11,7 @@ from uuid import UUID
 import jsonschema
 import pytest
 from fastapi import Body, FastAPI, Header, Query
-from hypothesis import given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, computed_field, field_serializer
 
@@ -381,6 +381,8 @@ SCHEMA_APP.webhooks.post("any")(lambda body: None)  # replaced below by a typed 
 def anything(body: Anything) -> None: ...
 
 
+@settings(deadline=None)
+@example(Anything(text="", number=0, when=datetime(2000, 1, 1, tzinfo=UTC), amount=Decimal("9.9999900E-7")))
 @given(
     st.builds(
         Anything,
