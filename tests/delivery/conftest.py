@@ -17,11 +17,11 @@ from tests.delivery.receivers import Certificates
 
 def pytest_asyncio_loop_factories(
     config: pytest.Config, item: pytest.Item
-) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]] | None:
+) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
     """Run the tests of a module that says ``BOTH_LOOPS = True`` on asyncio's own loop and on uvloop."""
     if getattr(getattr(item, "module", None), "BOTH_LOOPS", False):
         return {"asyncio": asyncio.SelectorEventLoop, "uvloop": uvloop.new_event_loop}
-    return None
+    return {"asyncio": asyncio.SelectorEventLoop}
 
 
 @pytest.fixture(scope="session")
