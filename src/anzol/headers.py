@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from functools import cache
-from typing import Final
+from typing import Final, cast
 
 from anzol.errors import InvalidHeader
 
@@ -35,7 +35,7 @@ def check_headers(headers: Mapping[str, str] | Iterable[tuple[str, str]], *, pre
     Raises:
         InvalidHeader: one may not be set; ``field`` is ``headers.`` and its name. Values are not in the error.
     """
-    pairs = tuple(headers.items() if isinstance(headers, Mapping) else headers)
+    pairs = cast("Pairs", tuple(headers.items() if isinstance(headers, Mapping) else headers))
     if len(pairs) > MAX_COUNT:
         raise InvalidHeader(f"{len(pairs)} headers are too many; {MAX_COUNT} are the most.", field="headers")
     checked = tuple((check_name(name, prefix), check_value(name, value)) for name, value in pairs)

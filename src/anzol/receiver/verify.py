@@ -6,7 +6,7 @@ import binascii
 import re
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Final
+from typing import Final, cast
 
 from anzol.errors import VerificationError
 from anzol.signing import VerifyingKey, signed_content
@@ -61,7 +61,8 @@ def the_three(headers: Headers) -> dict[str, str]:
     """Return the three signed headers by their lower-case names."""
     found: dict[str, str] = {}
     wanted = ("webhook-id", "webhook-timestamp", "webhook-signature")
-    for name, value in headers.items() if isinstance(headers, Mapping) else headers:
+    pairs = headers.items() if isinstance(headers, Mapping) else headers
+    for name, value in cast("Iterable[tuple[str, str]]", pairs):
         if (lower := name.lower()) in wanted:
             if lower in found:
                 raise VerificationError(f"The header {lower} came twice.", reason="repeated_header")
