@@ -48,10 +48,20 @@ def check(connection: sqlite3.Connection) -> None:
     Raises:
         SchemaOutdated, SchemaNewer: as they say.
     """
+    check_known(connection)
     there, wanted = version(connection), newest()
     if there < wanted:
         what = "has no schema of Anzol's" if there == 0 else f"has schema {there}, this Anzol needs {wanted}"
         raise SchemaOutdated(f"The database {what}.", do="Run `anzol migrate`.")
+
+
+def check_known(connection: sqlite3.Connection) -> None:
+    """Refuse a schema that only a newer Anzol knows.
+
+    Raises:
+        SchemaNewer: as it says.
+    """
+    there, wanted = version(connection), newest()
     if there > wanted:
         raise SchemaNewer(
             f"The database has schema {there}, this Anzol knows {wanted}.",

@@ -17,7 +17,6 @@ from typing import Any, Final, TypeVar
 
 from anzol import ids
 from anzol.clock import Clock
-from anzol.errors import AnzolError
 from anzol.lifecycle import Disabled, Outcome
 from anzol.model import (
     Attempt,
@@ -33,11 +32,12 @@ from anzol.model import (
     StoredMessage,
 )
 from anzol.storage import (
-    migrations,
     sqlite_accept,
+    sqlite_clean,
     sqlite_deployment,
     sqlite_dispatch,
     sqlite_read,
+    sqlite_recovery,
     sqlite_register,
     sqlite_settle,
 )
@@ -60,6 +60,7 @@ from anzol.storage.face import (
     Settled,
     Unset,
 )
+from anzol.storage.migrations import check_known
 from anzol.storage.sqlite_connections import Readers, connect, on_fork
 from anzol.storage.sqlite_dispatch import Memory
 from anzol.storage.sqlite_work import Work
@@ -69,6 +70,7 @@ from anzol.storage.vault import Vault
 T = TypeVar("T")
 REMEMBERED: Final = 16 * 1024 * 1024  # bytes of bodies kept for a worker in this process
 READERS: Final = 2
+ERASED: Final = 500  # messages erased in one transaction
 
 
 class SqliteStorage:
@@ -93,13 +95,13 @@ class SqliteStorage:
         self._recent: dict[int, Content] = {}
         self._recent_bytes = 0
         self._memory = Memory()
+        self._sweep = sqlite_clean.Sweep()
         self._start()
         on_fork(self)
 
     def _start(self) -> None:
         """Begin with nothing open: in a new storage, and in a child after a fork."""
         self._connection: sqlite3.Connection | None = None
-        self._checked = False
         self._data_version = 0
         self._readers = Readers(self.path, READERS)
         self._pool: ThreadPoolExecutor | None = None
@@ -112,6 +114,7 @@ class SqliteStorage:
         """Open a transaction that may write."""
         if self._connection is None:
             self._connection = connect(self.path, reading=False)
+            check_known(self._connection)
             self._connection.execute("pragma busy_timeout = 0")
         connection = self._connection
         connection.execute("begin immediate")
@@ -144,7 +147,8 @@ class SqliteStorage:
         if self._connection is None:
             return False
         (seen,) = self._connection.execute("pragma data_version").fetchone()
-        changed, self._data_version = seen != self._data_version, seen
+        changed = bool(seen != self._data_version)
+        self._data_version = seen
         if changed:
             self._nudge()
         return changed
@@ -351,6 +355,34 @@ class SqliteStorage:
     async def add_outbox_source(self, url: str) -> None:
         await self._change(sqlite_register.add_outbox_source, url)
 
+    async def delete_customer(self, environment: str, uid: str) -> None:
+        customer_id = await self._change(sqlite_register.delete_customer, environment, uid)
+        # Page by page: a customer may have millions of messages. What a crash leaves, housekeeping erases.
+        while await self._change(sqlite_clean.erase, customer_id, ERASED):
+            pass
+
+    async def pause(
+        self, environment: str, *, customer: str | None, event_type: str | None, endpoint_id: str | None, actor: str
+    ) -> PauseRule:
+        return await self._change(sqlite_recovery.pause, environment, customer, event_type, endpoint_id, actor)
+
+    async def resume(
+        self, environment: str, *, customer: str | None, event_type: str | None, endpoint_id: str | None
+    ) -> int:
+        return await self._change(sqlite_recovery.resume, environment, customer, event_type, endpoint_id)
+
+    async def pause_rules(self, environment: str) -> Sequence[PauseRule]:
+        return await self._read(sqlite_recovery.pause_rules, environment)
+
+    async def cancel(self, environment: str, selection: Selection, *, after: str | None, limit: int) -> Progress:
+        return await self._change(sqlite_recovery.cancel, environment, selection, after, limit)
+
+    async def resend(self, environment: str, message_id: str, endpoint_id: str) -> Delivery:
+        return await self._change(sqlite_recovery.resend, environment, message_id, endpoint_id)
+
+    async def recover(self, environment: str, selection: Selection, *, after: str | None, limit: int) -> Progress:
+        return await self._change(sqlite_recovery.recover, environment, selection, after, limit)
+
     # --- read -------------------------------------------------------------------------------------------------------
 
     async def customer(self, environment: str, uid: str) -> Customer:
@@ -405,6 +437,9 @@ class SqliteStorage:
     async def adopt(self, *, deployment: str, withdraw_pending: bool) -> int:
         """Make a copied or renamed database this deployment's; return how much that waited was withdrawn."""
         return await self._change(sqlite_deployment.adopt, deployment, withdraw_pending)
+
+    async def clean(self, retention: Retention, *, limit: int) -> int:
+        return await self._change(sqlite_clean.clean, retention, limit, self._sweep)
 
     async def close(self) -> None:
         await asyncio.get_running_loop().run_in_executor(None, self._close)

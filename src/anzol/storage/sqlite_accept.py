@@ -112,7 +112,7 @@ def answer_used(message: NewMessage, first: bytes, digest: bytes, own: bytes) ->
         return Accepted(first, duplicate=True)
     shown = ids.show(ids.MESSAGE, first)
     return KeyConflict(
-        f"The key {message.key!r} of customer {message.customer!r} was used by {shown}, with another event type or body.",
+        f"The key {message.key!r} of customer {message.customer!r} was used by {shown}, for something else.",
         key=message.key or "",
         message_id=shown,
         do="Give each occurrence a key of its own.",

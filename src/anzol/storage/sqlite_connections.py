@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from anzol.errors import StorageError
+from anzol.storage.sqlite_work import is_busy
 
 STATEMENTS: Final = 512  # prepared statements kept for each connection
 OLDEST: Final = (3, 33, 0)  # UPDATE ... FROM
@@ -39,6 +40,8 @@ def connect(path: Path, *, reading: bool) -> sqlite3.Connection:
         tune(connection, reading=reading)
     except sqlite3.Error as cause:
         connection.close()
+        if is_busy(cause):
+            raise  # who opens waits, as for any other lock
         raise StorageError(f"The database {path} could not be opened: {cause}.") from cause
     return connection
 

@@ -35,7 +35,7 @@ def judge(work: Work, deployment: str, marked: str, canary: bytes) -> None:
     if marked != deployment:
         raise WrongDeployment(
             f"The database belongs to the deployment {marked!r}, this is {deployment!r}.",
-            do="If it is a copy that shall live here, run `anzol adopt --withdraw-pending`: nothing that waits in it is "
+            do="If it is a copy that shall live here, run `anzol adopt --withdraw-pending`: nothing waiting in it is "
             "sent then. If this is its home under a new name, run `anzol adopt`.",
         )
     try:

@@ -121,7 +121,9 @@ def within_budget(work: Work, taken: Sequence[Taken]) -> tuple[list[Taken], set[
     """Return the rows that this round can expand, and which of them only in part."""
     pages = sorted({(bytes.fromhex(row.customer_id), row.cursor) for row in taken})
     counts = {(shown, cursor): count for shown, cursor, count in work.gathered_for("endpoints_ahead", pages, PAGE + 1)}
-    chosen, partly, left = [], set(), ROUND
+    chosen: list[Taken] = []
+    partly: set[int] = set()
+    left = ROUND
     for row in taken:
         count = counts.get((row.customer_id, row.cursor), 0)
         if chosen and count > left:

@@ -122,7 +122,7 @@ def read_cursor(after: str | None, parts: int, start: int = ENDLESS) -> list[int
 
 
 def page_of(found: Sequence[Row], limit: int, show: Callable[[Row], T], places: int) -> Page[T]:
-    """Return a page of rows, whose last *places* columns make the cursor; one row more than *limit* says there is more."""
+    """Return a page of rows, whose last *places* columns make the cursor; one more than *limit* says there is more."""
     items = tuple(show(row[:-places]) for row in found[:limit])
     more = len(found) > limit > 0
     return Page(items, ".".join(str(number) for number in found[limit - 1][-places:]) if more else None)
@@ -174,14 +174,15 @@ def messages(work: Work, environment: str, selection: Selection, after: str | No
 
 def with_delivery(found: Filter, states: Sequence[State]) -> str:
     """Return the condition that a message has a delivery as selected."""
+    # Assembled from words of our own: what users give is bound.
     parts = []
     where = "".join(f" and {term}" for term in found.of_delivery)
     if not states or State.PENDING in states:
-        parts.append(f"exists (select 1 from anzol_pending x where x.message = m.seq{where})")
+        parts.append(f"exists (select 1 from anzol_pending x where x.message = m.seq{where})")  # noqa: S608 our own words
     ended = [int(state) for state in states if state is not State.PENDING]
     if ended or not states:
         within = f" and x.state in ({', '.join(map(str, ended))})" if states else ""
-        parts.append(f"exists (select 1 from anzol_delivery x where x.message = m.seq{where}{within})")
+        parts.append(f"exists (select 1 from anzol_delivery x where x.message = m.seq{where}{within})")  # noqa: S608 our own words
     return f"({' or '.join(parts)})"
 
 
@@ -197,7 +198,7 @@ def deliveries(work: Work, environment: str, selection: Selection, after: str | 
     if ended or not selection.states:
         within = [f"x.state in ({', '.join(map(str, ended))})"] if ended else []
         listed += work.listed("deliveries_ended", found.all + within, **values)
-    listed.sort(key=lambda row: row[-2:], reverse=True)
+    listed.sort(key=lambda row: (row[-2], row[-1]), reverse=True)
     return page_of(listed[: limit + 1], limit, rows.delivery_of, 2)
 
 
@@ -227,10 +228,8 @@ def attempts(
 def state_condition(states: Sequence[State]) -> str:
     """Return the condition that an attempt's delivery is in one of these states."""
     numbers = ", ".join(str(int(state)) for state in states)
-    return (
-        f"coalesce((select d.state from anzol_delivery d where d.message = x.message and d.endpoint = x.endpoint), 0) "
-        f"in ({numbers})"
-    )
+    state = "(select d.state from anzol_delivery d where d.message = x.message and d.endpoint = x.endpoint)"
+    return f"coalesce({state}, {int(State.PENDING)}) in ({numbers})"
 
 
 def matches(work: Work, environment: str, message_id: str) -> tuple[Match, ...]:

@@ -118,7 +118,7 @@ def write_health(work: Work, me: int, health: Sequence[LaneHealth]) -> set[str]:
         for one in health
     ]
     seqs = work.gathered_for("lanes_held_of", [(one.endpoint_id,) for one in health], me)
-    numbers = dict((shown, seq) for seq, shown, _ in seqs)
+    numbers = {shown: seq for seq, shown, _ in seqs}
     enabled = {shown for _, shown, disabled in seqs if disabled is None}
     ours = [(numbers[shown], *values) for shown, *values in rows if shown in numbers]
     work.run("lanes_health", rows=encode([row[:5] for row in ours]))

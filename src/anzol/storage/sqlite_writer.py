@@ -1,4 +1,4 @@
-"""The one writer of a process: what is queued is done in order, one transaction a tick, each caller told its own result.
+"""The one writer of a process: what is queued is done in order, one transaction a tick, each caller gets its result.
 
 Ticks are driven by the writer's own thread, or by an event loop (`Writer.drive_on`): the loop of a worker, which then
 has its results without a hand-over between threads.
@@ -15,7 +15,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
-from anzol.errors import AnzolError, StorageBusy, StorageError
+from anzol.errors import AnzolError, SchemaOutdated, StorageBusy, StorageError
 from anzol.storage.sqlite_work import Work, is_busy
 
 Many = Callable[[Work, Sequence[Any]], Sequence[Any]]
@@ -224,6 +224,8 @@ class Writer:
 def explained(error: BaseException) -> StorageError:
     """Return what SQLite said as an error of Anzol's own."""
     wrapped = StorageError(f"The database could not do it: {error}.")
+    if "no such table: anzol_" in str(error) or "no such column" in str(error):
+        wrapped = SchemaOutdated("The database has not the schema that this Anzol needs.", do="Run `anzol migrate`.")
     wrapped.__cause__ = error
     return wrapped
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import secrets as chance
 from collections.abc import Sequence
+from contextlib import suppress
 from hashlib import blake2b
 from pathlib import Path
 from typing import Final
@@ -113,10 +114,8 @@ def make_key_file(path: Path) -> str:
             file.write(chance.token_urlsafe(32) + "\n")
             file.flush()
             os.fsync(file.fileno())
-        try:
+        with suppress(FileExistsError):
             os.link(draft, path)
-        except FileExistsError:
-            pass
     finally:
         draft.unlink()
     return path.read_text(encoding="ascii").strip()

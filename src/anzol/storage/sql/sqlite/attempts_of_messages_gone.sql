@@ -1,0 +1,2 @@
+delete from anzol_attempt where seq in (
+    select a.seq from json_each(:messages) j join anzol_attempt a on a.message = j.value limit :most)

@@ -1,0 +1,1 @@
+select seq from anzol_message where id >= :first order by id limit 1

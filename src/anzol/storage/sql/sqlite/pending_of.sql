@@ -1,0 +1,1 @@
+select id from anzol_pending where message = :message and endpoint = :endpoint

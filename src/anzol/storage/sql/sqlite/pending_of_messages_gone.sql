@@ -1,0 +1,1 @@
+delete from anzol_pending where message in (select value from json_each(:messages))
