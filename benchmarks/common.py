@@ -16,7 +16,7 @@ import statistics
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -61,11 +61,12 @@ class Receiver:
             arrivals[message_id].append(float(at))
         return arrivals
 
-    def wait_until_written(self, count: int, *, seconds: float = 5) -> dict[str, list[float]]:
-        """Wait for the log's buffer to be flushed."""
+    def wait_until_written(self, ids: Iterable[str], *, seconds: float = 5) -> dict[str, list[float]]:
+        """Wait for the log's buffer to be flushed, until it tells of all *ids*."""
         end = time.monotonic() + seconds
-        while len(seen := self.seen()) < count and time.monotonic() < end:
-            time.sleep(0.1)
+        wanted = set(ids)
+        while wanted - (seen := self.seen()).keys() and time.monotonic() < end:
+            time.sleep(0.2)
         return seen
 
 

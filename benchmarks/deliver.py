@@ -75,7 +75,7 @@ async def deliver(target: Receiver, folder: Path, *, messages: int, endpoints: i
         accepting = time.perf_counter() - started
         await wait_until_recorded(webhooks, seconds=300)
         took, cpu = time.perf_counter() - started, cpu_seconds() - cpu
-    seen = target.wait_until_written(messages)
+    seen = target.wait_until_written(accepted)
     arrivals = [len(seen.get(message_id, ())) for message_id in accepted]
     return {
         "workload": "deliver",
