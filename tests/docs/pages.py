@@ -22,7 +22,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 FENCE = re.compile(r"^(?P<indent> *)```(?P<info>[^`\n]*)\n(?P<body>.*?)^(?P=indent)```[ ]*$", re.MULTILINE | re.DOTALL)
 HIDDEN = re.compile(r"^<!-- (?P<info>python|file: *[^\s>]+)\n(?P<body>.*?)^-->$", re.MULTILINE | re.DOTALL)
-INCLUDE = re.compile(r"<!-- include: (?P<path>\S+?)(?P<part>#\S+)? -->\s*\Z")
+INCLUDE = re.compile(r"<!-- include: (?P<path>\S+) -->\n\Z")
 OPTION = re.compile(r'(\w+)(?:="([^"]*)")?')
 
 

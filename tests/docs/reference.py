@@ -17,6 +17,7 @@ from pydantic import ByteSize
 from tests.docs.pages import ROOT, pages
 
 PART = re.compile(r"(<!-- generated: (?P<name>\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
+INCLUDED = re.compile(r"(<!-- include: (?P<path>\S+) -->\n```[^\n]*\n).*?^```\n", re.DOTALL | re.MULTILINE)
 
 
 def lifecycle() -> str:
@@ -216,12 +217,14 @@ WRITERS: dict[str, Callable[[], str]] = {
 
 
 def renewed(text: str) -> str:
-    """Return a page's text with its generated parts written anew."""
-    return PART.sub(lambda match: match[1] + "\n" + WRITERS[match["name"]]() + "\n" + match[3], text)
+    """Return a page's text with its generated parts and its included files written anew."""
+    text = PART.sub(lambda match: match[1] + "\n" + WRITERS[match["name"]]() + "\n" + match[3], text)
+    return INCLUDED.sub(lambda match: match[1] + (ROOT / match["path"]).read_text().strip() + "\n```\n", text)
 
 
 def marked(page: Path) -> bool:
-    return PART.search(page.read_text()) is not None
+    text = page.read_text()
+    return PART.search(text) is not None or INCLUDED.search(text) is not None
 
 
 def main() -> None:
