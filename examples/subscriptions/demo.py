@@ -49,7 +49,7 @@ def ready(dev: subprocess.Popen) -> bool:
     """Wait until the app answers; say whether it did."""
     while dev.poll() is None:
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{PORT}/openapi.json", timeout=30):
+            with urllib.request.urlopen(f"http://127.0.0.1:{PORT}/_anzol/inbox/arrivals", timeout=30):
                 return True
         except urllib.error.URLError:
             time.sleep(0.1)
