@@ -125,7 +125,7 @@ async def register(database: str, port: int) -> None:
     _, webhooks = make(database)
     for number in range(CUSTOMERS):
         await webhooks.endpoints.create(f"customer-{number}", url=f"http://127.0.0.1:{port}/in")
-    await webhooks.storage.close()
+    await (await webhooks.core.storage()).close()
 
 
 def run(cycles: int, *, seed: int, folder: Path, patience: float = 90) -> Counts:
@@ -164,7 +164,7 @@ async def wait_until_quiet(database: str, patience: float) -> int:
         status = await webhooks.status()
         waiting = status.accepted_waiting + status.pending
         if not waiting or time.monotonic() > end:
-            await webhooks.storage.close()
+            await (await webhooks.core.storage()).close()
             return waiting
         await asyncio.sleep(0.2)
 
@@ -175,13 +175,14 @@ async def count_attempts(database: str) -> tuple[collections.Counter[str], int]:
     counted: collections.Counter[str] = collections.Counter()
     interrupted = 0
     after: str | None = None
+    storage = await webhooks.core.storage()
     while True:
-        page = await webhooks.storage.attempts("default", Selection(), after=after, limit=1000)
+        page = await storage.attempts("default", Selection(), after=after, limit=1000)
         counted.update(attempt.message_id for attempt in page.items)
         interrupted += sum(attempt.outcome.label == "interrupted" for attempt in page.items)
         after = page.next
         if after is None:
-            await webhooks.storage.close()
+            await storage.close()
             return counted, interrupted
 
 
