@@ -71,6 +71,7 @@ class Dispatcher:
         """Do one round; return whether it brought anything. *everywhere* looks into every lane held."""
         await self._read_again()
         order = self._order(everywhere=everywhere)
+        self._tenure.settlement.hurry()  # in the same transaction, where storage gathers
         done = await self._storage.dispatch(self._tenure.me, order)
         if done.lost:
             self.lost = True
@@ -160,7 +161,8 @@ class Dispatcher:
             changes = lane.profile.secrets_change_at
             if changes is not None and changes <= now:
                 self._stale.add(lane.endpoint_id)
-            self._tenure.changed.add(lane)  # its throttle, its circuit: time alone gives room
+            if lane.throttle is not None or lane.circuit.open_until is not None:
+                self._tenure.changed.add(lane)  # time alone gives it room
         for endpoint in self._release:
             self._rooms.pop(endpoint, None)
 

@@ -52,7 +52,7 @@ class DeliveryRules:
     most_queued: int = 2000
     most_queued_bytes: int = 64 * 1024 * 1024
     most_unsettled: int = 4000
-    gather: float = 0.002
+    gather: float = 0.010
     batch: int = 500
     term: timedelta = timedelta(seconds=30)
     most_interruptions: int = 3

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -54,6 +55,7 @@ class Settlement:
         self._gathering = Batch()
         self._writing: Batch | None = None
         self._some = asyncio.Event()
+        self._now = asyncio.Event()
         self._writer = asyncio.Lock()
         self.unsettled = 0
 
@@ -65,6 +67,8 @@ class Settlement:
         lane.unsettled += 1
         self.unsettled += 1
         self._some.set()
+        if lane.profile.fifo or len(gathering.settled) >= self._rules.batch:
+            self._now.set()
 
     def add_health(self, lane: Lane, *incidents: NewIncident) -> None:
         """Take how a lane stands now, and what is to be told of it; only the last standing is written."""
@@ -83,15 +87,25 @@ class Settlement:
         """Call *do* once everything taken so far is written."""
         self._gathering.after.append(do)
 
+    def hurry(self) -> None:
+        """Write what there is without waiting for more."""
+        if self._gathering:
+            self._now.set()
+
     async def run(self) -> None:
         """Write for as long as there is something to write, until cancelled."""
         pause = 0.0
         while True:
             if self._writing is None:
                 await self._some.wait()
-            if len(self._gathering.settled) < self._rules.batch:
-                await asyncio.sleep(self._rules.gather)
+                await self._gather()
             pause = await self.write_or_wait(pause)
+
+    async def _gather(self) -> None:
+        """Wait for more results: for a moment, or until there are many, or a round of the dispatcher goes anyway."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._rules.gather):
+                await self._now.wait()
 
     async def write_or_wait(self, pause: float) -> float:
         """Write one batch; if storage cannot, wait a little longer each time. Return the next pause."""
@@ -133,6 +147,7 @@ class Settlement:
         """Take all that was gathered: what is told of a delivery is written together with its end."""
         batch, self._gathering = self._gathering, Batch()
         self._some.clear()
+        self._now.clear()
         return batch
 
     def _written(self, batch: Batch, fenced: set[int]) -> None:
