@@ -142,8 +142,10 @@ class Dialler:
         """Return a socket through the proxy; whatever fails here is the proxy's, not the endpoint's."""
         try:
             async with asyncio.timeout(limit):
-                found = await self.resolver.resolve(proxy.host)
-                connected = await connect_to(found.addresses[0], proxy.port)
+                found = (await self.resolver.resolve(proxy.host)).addresses
+                if not found:
+                    raise Undialled(Outcome.PROXY_ERROR, "The proxy's name has no address.")
+                connected = await connect_to(found[0], proxy.port)
                 return await closing_on_failure(connected, ask(connected, proxy.request(address, port)))
         except NameNotResolved as error:
             raise Undialled(Outcome.PROXY_ERROR, "The proxy's name was not resolved.") from error

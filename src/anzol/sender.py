@@ -21,6 +21,7 @@ from anzol.lifecycle import Outcome
 
 IDLE: Final = 4.0  # seconds; common servers close at 5, and a request on a closing connection is lost
 MAX_IDLE: Final = 2_000  # kept connections, over all origins
+MAX_AGE: Final = 120.0  # seconds; a connection in steady use would never see that its name has moved
 TICK: Final = 0.05  # seconds; how late a deadline may be noticed
 LAST_READ: Final = 64 * 1024
 
@@ -146,7 +147,7 @@ class Sender:
     def keep(self, connection: Connection) -> None:
         """Take a connection back whose response has ended well."""
         self._busy.discard(connection)
-        if self._idle_count >= MAX_IDLE:
+        if self._idle_count >= MAX_IDLE or connection.idle_since - connection.born > MAX_AGE:
             connection.abandon()
             return
         self._idle.setdefault(connection.origin, []).append(connection)
@@ -224,6 +225,7 @@ class Connection(asyncio.Protocol):
 
     def __init__(self, sender: Sender, origin: Origin, peer: str) -> None:
         self.origin = origin
+        self.born = monotonic()
         self.idle_since = 0.0
         self.deadline = 0.0
         self._sender = sender

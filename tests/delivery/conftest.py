@@ -29,13 +29,13 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
     return Certificates(trustme.CA(), tmp_path_factory.mktemp("tls"))
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def server_tls(certificates: Certificates) -> ssl.SSLContext:
     """For a receiver on loopback whose certificate is right."""
     return certificates.server("127.0.0.1", "localhost")
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def client_tls(certificates: Certificates) -> ssl.SSLContext:
     """For a sender that trusts the tests' own authority."""
     return tls_context(str(certificates.bundle))

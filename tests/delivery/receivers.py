@@ -31,18 +31,19 @@ Behaviour = Callable[["Receiver", asyncio.StreamReader, asyncio.StreamWriter], A
 
 
 class Receiver:
-    """A server on 127.0.0.1; `connections` and `requests` are what it saw."""
+    """A server on loopback; `connections` and `requests` are what it saw."""
 
-    def __init__(self, behave: Behaviour, *, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(self, behave: Behaviour, *, tls: ssl.SSLContext | None = None, host: str = "127.0.0.1") -> None:
         self.connections = 0
         self.requests: list[bytes] = []
         self.arrived = asyncio.Event()  # set by every request that was read
         self._behave = behave
         self._tls = tls
+        self._host = host
         self._serving: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, ssl=self._tls, limit=2**24)
+        self._server = await asyncio.start_server(self._serve, self._host, 0, ssl=self._tls, limit=2**24, backlog=1024)
         self.port: int = self._server.sockets[0].getsockname()[1]
         return self
 
@@ -54,7 +55,8 @@ class Receiver:
 
     @property
     def url(self) -> str:
-        return f"{'https' if self._tls else 'http'}://127.0.0.1:{self.port}/webhooks"
+        host = f"[{self._host}]" if ":" in self._host else self._host
+        return f"{'https' if self._tls else 'http'}://{host}:{self.port}/webhooks"
 
     async def request(self, reader: asyncio.StreamReader) -> bytes:
         """Read one request whole, head and body."""

@@ -34,11 +34,11 @@ from tests.delivery.receivers import (
 BOTH_LOOPS = True
 ROOT = Path(__file__).resolve().parents[2]
 POLICY = Policy(allow_networks=LOOPBACK)
-DEADLINE = 0.5
+DEADLINE = 0.3
 BIG = b"x" * (8 * 1024 * 1024)  # more than the kernel's buffers take of an unread request
 
 
-def request(url: str, body: bytes = b"{}", deadline: float = DEADLINE, connect_timeout: float = 5.0) -> Request:
+def request(url: str, body: bytes = b"{}", deadline: float = 10, connect_timeout: float = 5.0) -> Request:
     return Request(check_url(url, POLICY), "POST", header_lines(), body, deadline, connect_timeout)
 
 
@@ -136,7 +136,9 @@ async def test_a_bad_receiver_behind_tls_gets_one_request_and_its_class(
 
 async def judge(name: str, server: ssl.SSLContext | None, client: ssl.SSLContext | None) -> None:
     async with Receiver(BEHAVIOURS[name], tls=server) as receiver, sending(client) as sender:
-        reply = await bounded(sender, request(receiver.url))
+        # Long where it must not be reached: this machine may be busy.
+        deadline = DEADLINE if CASES[name][0] is Outcome.TIMEOUT else 10
+        reply = await bounded(sender, request(receiver.url, deadline=deadline))
 
         assert (reply.outcome, reply.status, reply.note) == CASES[name]
         assert reply.sent
@@ -168,7 +170,7 @@ async def test_a_receiver_that_hangs_up_at_once_is_connection_closed(name: str) 
 
 async def test_a_receiver_that_reads_nothing_of_a_large_request_is_a_timeout() -> None:
     async with Receiver(BEHAVIOURS["never reads"]) as receiver, sending() as sender:
-        reply = await bounded(sender, request(receiver.url, BIG))
+        reply = await bounded(sender, request(receiver.url, BIG, deadline=DEADLINE))
 
         assert reply.outcome is Outcome.TIMEOUT
         assert receiver.connections == 1
@@ -184,7 +186,7 @@ async def test_a_receiver_that_reads_nothing_of_a_large_request_is_a_timeout() -
 )
 async def test_an_answer_before_our_request_was_read_counts(name: str, outcome: Outcome, status: int) -> None:
     async with Receiver(BEHAVIOURS[name]) as receiver, sending() as sender:
-        reply = await bounded(sender, request(receiver.url, BIG, deadline=3))
+        reply = await bounded(sender, request(receiver.url, BIG))
 
         assert (reply.outcome, reply.status) == (outcome, status)
         assert (receiver.connections, sender.idle) == (1, 0)
@@ -273,7 +275,9 @@ async def test_five_hundred_at_once_cost_little_memory(name: str) -> None:
         assert process.stdout is not None
         port = int(process.stdout.readline())
         async with sending() as sender:
-            asked = request(f"http://127.0.0.1:{port}/", b"x" * 1024, deadline=3)
+            asked = request(
+                f"http://127.0.0.1:{port}/", b"x" * 1024, deadline=2 if CASES[name][0] is Outcome.TIMEOUT else 30
+            )
             before = peak = resident()
             sends = [asyncio.create_task(sender.send(asked)) for _ in range(500)]
             until = time.monotonic() + asked.deadline + 10
@@ -284,7 +288,7 @@ async def test_five_hundred_at_once_cost_little_memory(name: str) -> None:
         assert process.stdin is not None
         process.stdin.close()
 
-    assert {reply.outcome for reply in replies} <= {Outcome.TIMEOUT, Outcome.OK}
+    assert {reply.outcome for reply in replies} == {CASES[name][0]}
     assert peak - before <= 64 * 1024 * 1024
 
 

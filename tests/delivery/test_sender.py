@@ -219,6 +219,23 @@ async def test_kept_connections_are_bounded(monkeypatch: pytest.MonkeyPatch) -> 
         assert sender.idle == 3
 
 
+async def test_a_connection_in_steady_use_is_given_up_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("anzol.sender.MAX_AGE", -1.0)
+    async with Receiver(answers) as receiver, sending() as sender:
+        await sender.send(request(receiver.url))
+        reply = await sender.send(request(receiver.url))
+
+        assert (reply.outcome, reply.reused, receiver.connections) == (Outcome.OK, False, 2)
+
+
+async def test_an_ipv6_literal_is_dialled() -> None:
+    async with Receiver(answers, host="::1") as receiver, sending() as sender:
+        reply = await sender.send(request(receiver.url))
+
+        assert (reply.outcome, reply.peer) == (Outcome.OK, f"[::1]:{receiver.port}")
+        assert f"host: [::1]:{receiver.port}\r\n".encode() in receiver.requests[0]
+
+
 async def test_a_connection_closed_while_idle_is_not_used_again() -> None:
     async with Receiver(saying(OK)) as receiver, sending() as sender:  # says keep-alive, and closes
         await sender.send(request(receiver.url))
