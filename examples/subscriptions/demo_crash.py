@@ -1,7 +1,7 @@
-"""`make demo-crash`: what a rollback, a commit and `kill -9` do to messages. About 40 seconds; exit code 1 if one is lost.
+"""`make demo-crash`: what a rollback, a commit and `kill -9` do to messages; exit code 1 if one is lost.
 
 The app of `main.py` runs as a process of its own, with its worker inside. The receiver is in this process; it checks
-every request with `standardwebhooks`, a library of other people.
+every request with `standardwebhooks`, a library of other people. About 40 seconds, most of them waiting for a lease.
 """
 
 import http.client
@@ -97,6 +97,7 @@ class App:
     def __init__(self, port: int) -> None:
         self.port = port
         self.process: subprocess.Popen[bytes] | None = None
+        self.connections = threading.local()  # one for each calling thread
 
     def start(self) -> None:
         command = [sys.executable, "-m", "uvicorn", "main:app", "--app-dir", HERE, "--port", str(self.port)]
@@ -110,12 +111,15 @@ class App:
             return False
 
     def request(self, method: str, path: str, body: bytes = b"") -> int:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        connection = self.connections.__dict__.setdefault("one", http.client.HTTPConnection("127.0.0.1", self.port))
         try:
             connection.request(method, path, body, {"content-type": "application/json"})
-            return connection.getresponse().status
-        finally:
+            answer = connection.getresponse()
+            answer.read()
+            return answer.status
+        except OSError:
             connection.close()
+            raise
 
     def subscribe(self, username: str) -> bool:
         """Post one subscription; say whether it was acknowledged."""

@@ -39,6 +39,8 @@ def made() -> DevApp:
     plan = Plan.handed_over()
     app = load(plan.found)
     webhooks = Webhooks.of(app)
+    if plan.send is not None:
+        webhooks.core.find(plan.send, None)  # told before anything is started, if there is none
     serve_own_docs(app)
     arrivals = Arrivals(Path(plan.folder).name)
     restore(arrivals, Path(plan.folder))
