@@ -7,6 +7,7 @@ import json
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
@@ -14,7 +15,7 @@ import pytest
 from fastapi.testclient import TestClient
 from standardwebhooks import Webhook as Verifier
 
-from anzol import Outcome, State
+from anzol import NotFound, Outcome, State
 from tests.uses.conftest import Receiver, receiver  # noqa: F401 - a fixture
 
 PAGE = '''
@@ -57,13 +58,14 @@ async def subscribe(subscription: Subscription) -> str:
 
 
 @pytest.fixture
-def page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+def page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
     monkeypatch.setenv("ANZOL_DATABASE_URL", f"sqlite:///{tmp_path}/anzol.db")
     monkeypatch.setenv("ANZOL_ALLOW_NETWORKS", "127.0.0.0/8")
     module = ModuleType("page")
     monkeypatch.setitem(sys.modules, "page", module)
     exec(PAGE + ANZOL, module.__dict__)
-    return module
+    yield module
+    module.webhooks.wait(module.webhooks.close())
 
 
 SUBSCRIPTION = {"username": "ada", "monthly_fee": 9.99, "start_date": "2026-01-01T00:00:00Z"}
@@ -100,6 +102,9 @@ def test_every_attempt_is_there_to_see(page: ModuleType, receiver: Receiver) -> 
     assert (attempt.message_id, attempt.outcome, attempt.status, attempt.number) == (message_id, Outcome.OK, 204, 1)
     assert (delivery.state, delivery.attempts) == (State.DELIVERED, 1)
     assert match.reason == "matched"
+    assert webhooks.wait(webhooks.attempts.get(message_id, attempt.id)) == attempt
+    with pytest.raises(NotFound):
+        webhooks.wait(webhooks.attempts.get(message_id, "atmpt_0000000000000000000000"))
 
 
 def test_an_endpoint_that_refuses_is_disabled_and_the_team_is_told_once(

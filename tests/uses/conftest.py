@@ -43,7 +43,7 @@ def settings(tmp_path: Path) -> Settings:
 
 
 @pytest.fixture
-def shop(settings: Settings) -> Shop:
+def shop(settings: Settings) -> Iterator[Shop]:
     app = FastAPI(title="Shop")
     webhooks = Webhooks(app, settings)
 
@@ -54,7 +54,8 @@ def shop(settings: Settings) -> Shop:
     @app.webhooks.post("stopped", tags=["billing"])
     def stopped(body: Subscription, reason: str) -> None: ...
 
-    return Shop(app, webhooks, settings, new_subscription, Subscription(username="ada", monthly_fee=5))
+    yield Shop(app, webhooks, settings, new_subscription, Subscription(username="ada", monthly_fee=5))
+    webhooks.wait(webhooks.close())
 
 
 @dataclass

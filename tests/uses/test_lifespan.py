@@ -312,3 +312,49 @@ def test_no_thread_is_left_behind(shop: Shop) -> None:
     left = [thread.name for thread in set(threading.enumerate()) - before if not thread.daemon]
 
     assert left == []
+
+
+def test_nothing_stays_open_after_the_lifespan_and_all_opens_again(shop: Shop) -> None:
+    with TestClient(shop.app):
+        first = shop.webhooks.to("acme").send_sync(shop.new_subscription, shop.subscription)
+    named = [thread.name for thread in threading.enumerate() if thread.name.startswith("anzol")]
+
+    assert named == []
+    assert shop.webhooks.wait(shop.webhooks.messages.get(first.id)).customer == "acme"
+
+
+# --- pages ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("how", ["docs", "development"])
+def test_the_documentation_needs_no_internet_when_asked(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    if how == "development":
+        monkeypatch.setenv("FASTAPI_ENV", "development")
+    app = FastAPI()
+    Webhooks(app, settings, docs=how == "docs")
+
+    page = TestClient(app).get("/docs").text
+
+    assert "swagger" in page
+    assert "cdn" not in page
+
+
+def test_the_documentation_stays_fastapis_otherwise(settings: Settings) -> None:
+    app = FastAPI()
+    Webhooks(app, settings)
+
+    assert "cdn" in TestClient(app).get("/docs").text
+
+
+def test_the_public_page_shows_the_webhooks_alone(shop: Shop) -> None:
+    shop.app.get("/secret")(lambda: None)
+    shop.app.include_router(shop.webhooks.docs, prefix="/webhooks")
+    client = TestClient(shop.app)
+
+    document = client.get("/webhooks/openapi.json").json()
+
+    assert client.get("/webhooks/").status_code == 200
+    assert list(document["webhooks"]) == ["new-subscription", "stopped"]
+    assert document["paths"] == {}

@@ -89,6 +89,12 @@ class Core:
             finish(self.storage())
         return self.opened()
 
+    async def close(self) -> None:
+        """Finish what was accepted and close files; what is used afterwards is opened again."""
+        await asyncio.to_thread(self.sessions.close)
+        if "storage" in self._opened:
+            await self._opened["storage"].close()
+
     # --- the uses ---
 
     @property

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from anzol.app.core import Core
+from anzol.app.core import Core, finish
 from anzol.app.delivering import opened_worker
 from anzol.app.handlers import Handlers
 from anzol.clock import from_micros
@@ -69,7 +69,7 @@ class Running:
     async def running(self, app: FastAPI | None) -> AsyncIterator[None]:
         """Prepare storage, say what is declared, start the worker; at the end drain it."""
         await self._prepare(app)
-        self._enter()
+        await asyncio.to_thread(self._enter)
         watch = asyncio.create_task(Watch(self._core).run(), name="anzol-watch")
         try:
             yield
@@ -77,7 +77,7 @@ class Running:
             watch.cancel()
             with suppress(asyncio.CancelledError):
                 await watch
-            await self._leave()
+            await asyncio.to_thread(self._leave)
 
     async def _prepare(self, app: FastAPI | None) -> None:
         core = self._core
@@ -96,15 +96,15 @@ class Running:
                 self._worker = make_worker(self._core, self._handlers)
                 self._worker.start()
 
-    async def _leave(self) -> None:
+    def _leave(self) -> None:
+        # The lock is held while the worker drains: an application that starts meanwhile waits for a new one.
         with self._lock:
             self._users -= 1
-            worker = None
             if self._users == 0:
                 worker, self._worker = self._worker, None
-        if worker is not None:
-            await asyncio.to_thread(worker.drain)
-        await asyncio.to_thread(self._core.sessions.close)
+                if worker is not None:
+                    worker.drain()
+                finish(self._core.close())
 
 
 def make_worker(core: Core, handlers: Handlers) -> Worker:

@@ -94,6 +94,10 @@ class Webhooks(Recovery):
         """Run without an application's lifespan: storage ready, worker started, and drained at the end."""
         return self._running.running(None)
 
+    async def close(self) -> None:
+        """Close the database of a program that has no lifespan; what is used afterwards is opened again."""
+        await self.core.close()
+
     def worker(self) -> AbstractAsyncContextManager[Worker]:
         """Open a worker for the running event loop, as `anzol worker` does; its ``run()`` delivers until stopped."""
         return opened_worker(self.core, self._handlers)

@@ -166,6 +166,13 @@ class Attempts:
 
     records: Records
 
+    async def get(self, message_id: str, attempt_id: str) -> Attempt:
+        """Return one attempt of a message; raises NotFound."""
+        async for attempt in self.all(message=message_id):
+            if attempt.id == attempt_id:
+                return attempt
+        raise NotFound(f"Message {message_id} has no attempt {attempt_id}.")
+
     async def list(
         self,
         customer: CustomerId | None = None,
