@@ -123,7 +123,7 @@ def insert(work: Work, messages: Sequence[NewMessage], customers: dict[tuple[str
     """Insert messages and their outbox rows, numbered here so that nothing need be read back."""
     if not messages:
         return
-    first, place = work.number("anzol_message", len(messages)), work.number("anzol_outbox", len(messages))
+    first, place = work.number("anzol_message", len(messages)), work.number("anzol_accepted", len(messages))
     rows, outbox = [], []
     for offset, message in enumerate(messages):
         customer_id = customers[message.environment, message.customer]

@@ -185,7 +185,7 @@ def move_on(work: Work, chosen: Sequence[Taken], partly: set[int]) -> None:
     """Take away outbox rows that are done; put those with more endpoints ahead at the tail."""
     for row in chosen:
         if row.id in partly:
-            work.run("outbox_tail", id=row.id, new=work.number("anzol_outbox"), page=PAGE)
+            work.run("outbox_tail", id=row.id, new=work.number("anzol_accepted"), page=PAGE)
     work.run("outbox_done", outbox=encode([row.id for row in chosen]))
 
 

@@ -1,1 +1,1 @@
-delete from anzol_outbox where customer_id = :customer_id
+delete from anzol_accepted where customer_id = :customer_id

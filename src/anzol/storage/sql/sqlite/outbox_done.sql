@@ -1,1 +1,1 @@
-delete from anzol_outbox where id in (select value from json_each(:outbox))
+delete from anzol_accepted where id in (select value from json_each(:outbox))

@@ -1,2 +1,2 @@
-insert into anzol_outbox (id, message, customer_id) values
+insert into anzol_accepted (id, message, customer_id) values
 (?, ?, ?)

@@ -1,1 +1,1 @@
-delete from anzol_outbox
+delete from anzol_accepted

@@ -1,2 +1,2 @@
-select count(*), min(m.created_at) from anzol_outbox o join anzol_message m on m.seq = o.message
+select count(*), min(m.created_at) from anzol_accepted o join anzol_message m on m.seq = o.message
  where m.environment = :environment

@@ -130,13 +130,13 @@ create table anzol_message_key (
 ) without rowid;
 create index anzol_message_key_age on anzol_message_key (created_at);
 
-create table anzol_outbox (
+create table anzol_accepted (
     id integer primary key autoincrement,
     message integer not null,
     customer_id blob not null,
     cursor integer not null default 0 -- the last endpoint it was expanded to
 );
-create index anzol_outbox_customer on anzol_outbox (customer_id);
+create index anzol_accepted_customer on anzol_accepted (customer_id);
 
 create table anzol_pending (
     id integer primary key autoincrement,
