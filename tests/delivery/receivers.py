@@ -1,7 +1,7 @@
 """Receivers on loopback, well and badly behaved: plain sockets, counted where they are accepted.
 
 A behaviour is a coroutine that is given the `Receiver` and one connection's reader and writer. `BEHAVIOURS` names
-those that are one response of fixed bytes or one plain habit. ``python -m tests.delivery.receivers NAME`` runs one in
+those that are one response of fixed bytes or one plain habit. ``python -m tests.delivery.receivers NAME [PEM]`` runs one in
 a process of its own and prints its port, for tests that measure only their own side.
 """
 
@@ -353,6 +353,12 @@ class Certificates:
         self.bundle = folder / "authority.pem"
         authority.cert_pem.write_to_path(str(self.bundle))
 
+    def pem(self, *names: str) -> Path:
+        """A file with a key and its certificate, for a receiver in another process."""
+        path = self.bundle.with_name("server.pem")
+        self._authority.issue_cert(*names).private_key_and_cert_chain_pem.write_to_path(str(path))
+        return path
+
     def server(self, *names: str, days: int | None = None) -> ssl.SSLContext:
         """A context for *names*; *days* from now until it expires, negative for the past."""
         ends = None if days is None else datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=days)
@@ -364,10 +370,14 @@ class Certificates:
 
 
 def main() -> None:
-    """Run one behaviour until standard input ends."""
+    """Run one behaviour, behind TLS if a certificate is given too, until standard input ends."""
+    tls = None
+    if sys.argv[2:]:
+        tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        tls.load_cert_chain(sys.argv[2])
 
     async def serve() -> None:
-        async with Receiver(BEHAVIOURS[sys.argv[1]]) as receiver:
+        async with Receiver(BEHAVIOURS[sys.argv[1]], tls=tls) as receiver:
             print(receiver.port, flush=True)
             await asyncio.to_thread(sys.stdin.read)
 
