@@ -108,7 +108,7 @@ class Dispatcher:
             self._tenure.lanes[endpoint].looked_at = monotonic
         return Order(
             release=release,
-            take=max(0, min(TAKE, self._turns.free, self._rules.lanes - len(self._tenure.lanes))),
+            take=max(0, min(TAKE, self._turns.openings, self._rules.lanes - len(self._tenure.lanes))),
             fan_out=self._rules.fan_out,
             rooms=dict(self._rooms),
             look=look,
@@ -128,7 +128,7 @@ class Dispatcher:
 
     def _may_take(self) -> bool:
         """Say whether another lane can be held and served."""
-        return self._turns.free > 0 and len(self._tenure.lanes) < self._rules.lanes
+        return self._turns.openings > 0 and len(self._tenure.lanes) < self._rules.lanes
 
     def _holding(self) -> bool:
         """Say whether claims stop for now: too much is queued or unwritten, or we are about to stop."""

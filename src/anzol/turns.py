@@ -9,12 +9,14 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
+from typing import Final
 
 from anzol.clock import Clock
 from anzol.lane import Lane
 from anzol.rules import DeliveryRules
 from anzol.storage.face import Claim
 
+SHORT_LINE: Final = 8  # lanes in line, at least, up to which more are taken
 Attempt = Callable[[Lane, Claim], Awaitable[None]]
 
 
@@ -32,12 +34,15 @@ class Turns:
         self._stopped = False
 
     @property
-    def used(self) -> int:
-        return self._used[0] + self._used[1]
+    def openings(self) -> int:
+        """How many more lanes could be served soon: at once, or after a short wait in line."""
+        in_line = len(self._waiting[False])
+        return max(self._free(), max(SHORT_LINE, self._rules.places // 10) - in_line, 0)
 
-    @property
-    def free(self) -> int:
-        return self._rules.places - self.used
+    def _free(self) -> int:
+        """Return how many places healthy lanes can have; what slow ones use over their half is not taken from them."""
+        healthy, slow = self._used
+        return self._rules.places - healthy - min(slow, self._rules.places // 2)
 
     def serve(self, lane: Lane) -> None:
         """Start what the lane may start, as far as there are places; else it waits in line."""
@@ -84,6 +89,9 @@ class Turns:
             self._move(lane, slow=False)
 
     def _move(self, lane: Lane, *, slow: bool) -> None:
+        if lane.lined_up:  # else it would block the line of the others
+            self._waiting[lane.slow].remove(lane)
+            self._waiting[slow].append(lane)
         self._used[lane.slow] -= lane.busy
         lane.slow = slow
         self._used[slow] += lane.busy
@@ -92,12 +100,10 @@ class Turns:
     # Places
 
     def _has_place(self, lane: Lane) -> bool:
-        """Say whether one more place is to be had. What slow lanes use over their half is not taken from the others."""
-        half = self._rules.places // 2
-        healthy, slow = self._used
-        if lane.slow:
-            return slow < half and healthy + slow < self._rules.places
-        return healthy + min(slow, half) < self._rules.places
+        """Say whether one more place is to be had: slow lanes together have at most half."""
+        if not lane.slow:
+            return self._free() > 0
+        return self._used[True] < self._rules.places // 2 and sum(self._used) < self._rules.places
 
     def _start(self, lane: Lane, claim: Claim) -> None:
         if not lane.busy:

@@ -1,0 +1,124 @@
+"""Places and turns: slow lanes and long queues take nothing from the others. In virtual time."""
+
+from __future__ import annotations
+
+import asyncio
+from random import Random
+
+from anzol.rules import DeliveryRules
+from tests.delivery.fakes import OK, after, reply
+from tests.delivery.test_worker import Scene
+from tests.delivery.virtual import run
+
+HEALTHY = 40
+BLACK_HOLES = 30
+
+
+async def traffic(scene: Scene, endpoints: list[bytes], seconds: float, chance: Random) -> None:
+    """Two messages a second to each endpoint, at any time; a body says when its message was sent."""
+
+    async def to(endpoint: bytes) -> None:
+        end = scene.clock.monotonic() + seconds
+        while scene.clock.monotonic() < end:
+            await asyncio.sleep(chance.expovariate(2))
+            scene.memory.put(endpoint, b"%f" % scene.clock.monotonic())
+
+    await asyncio.gather(*(to(endpoint) for endpoint in endpoints))
+
+
+def waits(scene: Scene, host: str) -> list[float]:
+    """How long each message to hosts that begin so waited for its first attempt, shortest first."""
+    return sorted(at - float(one.body) for at, one in scene.script.sent if one.target.host.startswith(host))
+
+
+def test_black_holes_do_not_starve_healthy_lanes() -> None:
+    async def story() -> list[float]:
+        scene = Scene(DeliveryRules(places=60))
+        healthy = [scene.memory.endpoint(f"healthy{number}.example") for number in range(HEALTHY)]
+        holes = [scene.memory.endpoint(f"hole{number}.example") for number in range(BLACK_HOLES)]
+        for number in range(HEALTHY):
+            scene.script.answers[f"healthy{number}.example"] = after(0.02, OK)
+        for number in range(BLACK_HOLES):
+            scene.script.answers[f"hole{number}.example"] = after(10_000, OK)
+        async with scene.working():
+            await traffic(scene, healthy + holes, 30, Random(1))
+        return waits(scene, "healthy")
+
+    found = run(story())
+
+    assert len(found) > 2000
+    assert found[len(found) * 99 // 100] < 0.25
+    assert found[-1] < 2
+
+
+def test_slow_lanes_together_hold_at_most_half_of_the_places() -> None:
+    async def story() -> int:
+        scene = Scene(DeliveryRules(places=20))
+        holes = [scene.memory.endpoint(f"hole{number}.example", failures=1) for number in range(60)]
+        for number in range(60):
+            scene.script.answers[f"hole{number}.example"] = after(10_000, OK)
+        async with scene.working():
+            for endpoint in holes:
+                for _ in range(3):
+                    scene.memory.put(endpoint)
+            await asyncio.sleep(10)
+            return len(scene.script.sent)
+
+    assert run(story()) == 10
+
+
+def test_a_lane_without_an_answer_for_a_second_keeps_one_place() -> None:
+    async def story() -> tuple[int, int]:
+        scene = Scene()
+        scene.script.answers["one.example"] = after(3, OK)
+        endpoint = scene.memory.endpoint("one.example")
+        async with scene.working():
+            for _ in range(40):
+                scene.memory.put(endpoint)
+            await asyncio.sleep(0.5)
+            first = len(scene.script.sent)
+            await asyncio.sleep(9)
+            return first, len(scene.script.sent) - first
+
+    first, later = run(story())
+
+    assert first == 4
+    assert later == 3
+
+
+def test_a_lane_that_answers_again_gets_its_places_back() -> None:
+    async def story() -> int:
+        scene = Scene()
+        scene.script.answers["one.example"] = after(3, OK)
+        endpoint = scene.memory.endpoint("one.example")
+        async with scene.working():
+            for _ in range(10):
+                scene.memory.put(endpoint)
+            await asyncio.sleep(10)
+            scene.script.answers["one.example"] = after(0.02, OK)
+            for _ in range(500):
+                scene.memory.put(endpoint)
+            await asyncio.sleep(10)
+            return len(scene.memory.pending)
+
+    assert run(story()) == 0
+
+
+def test_a_long_queue_leaves_places_to_those_who_come_later() -> None:
+    async def story() -> float:
+        scene = Scene(DeliveryRules(places=8))
+        scene.script.default = reply(200)
+        scene.script.answers["long.example"] = after(0.02, OK)
+        long, short = scene.memory.endpoint("long.example"), scene.memory.endpoint("short.example")
+        async with scene.working():
+            for _ in range(1500):
+                scene.memory.put(long)
+            await asyncio.sleep(0.5)
+            began = scene.clock.monotonic()
+            number = scene.memory.put(short)
+            await scene.until(lambda: number in scene.memory.ended, seconds=5)
+            waited = scene.clock.monotonic() - began
+            assert len(scene.memory.pending) > 500
+        return waited
+
+    assert run(story()) < 0.6
