@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime
+import os
 import re
 import socket
 import ssl
@@ -143,6 +144,17 @@ async def never_reads(receiver: Receiver, reader: asyncio.StreamReader, writer: 
     await asyncio.Event().wait()
 
 
+async def reads_slowly(receiver: Receiver, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Takes a request byte by byte."""
+    writer.transport.pause_reading()  # type: ignore[attr-defined]  # a write transport by its annotation only
+    receiver.saw(b"")
+    raw = writer.get_extra_info("socket")
+    while True:
+        with suppress(BlockingIOError):
+            os.read(raw.fileno(), 1)
+        await asyncio.sleep(PAUSE)
+
+
 async def closes_unread(receiver: Receiver, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     writer.close()
 
@@ -214,6 +226,7 @@ MANY_HEADERS = b"".join(b"x-%d: y\r\n" % number for number in range(10_000))
 BEHAVIOURS: dict[str, Behaviour] = {
     "never answers": never_answers,
     "never reads": never_reads,
+    "reads slowly": reads_slowly,
     "resets": resets,
     "resets unread": resets_unread,
     "closes unread": closes_unread,

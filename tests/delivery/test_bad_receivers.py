@@ -116,7 +116,15 @@ CASES: dict[str, tuple[Outcome, int | None, str]] = {
 }
 # A reset under TLS that was not announced may reach the reader before what was written ahead of it.
 PLAIN_ONLY = {"reset in the body", "reset in an unframed body"}
-UNREAD = {"never reads", "resets unread", "closes unread", "early 200", "early 413, open", "early 413, closed"}
+UNREAD = {
+    "never reads",
+    "reads slowly",
+    "resets unread",
+    "closes unread",
+    "early 200",
+    "early 413, open",
+    "early 413, closed",
+}
 
 
 def test_every_behaviour_is_a_case() -> None:
@@ -169,8 +177,9 @@ async def test_a_receiver_that_hangs_up_at_once_is_connection_closed(name: str) 
         assert (receiver.connections, sender.idle) == (1, 0)
 
 
-async def test_a_receiver_that_reads_nothing_of_a_large_request_is_a_timeout() -> None:
-    async with Receiver(BEHAVIOURS["never reads"]) as receiver, sending() as sender:
+@pytest.mark.parametrize("name", ["never reads", "reads slowly"])
+async def test_a_receiver_that_reads_a_large_request_slowly_or_never_is_a_timeout(name: str) -> None:
+    async with Receiver(BEHAVIOURS[name]) as receiver, sending() as sender:
         reply = await bounded(sender, request(receiver.url, BIG, deadline=DEADLINE))
 
         assert reply.outcome is Outcome.TIMEOUT
