@@ -10,6 +10,7 @@ validators are not run again on an instance whose types are right; running them 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -29,6 +30,8 @@ Pair = tuple[str, str]
 
 
 HALF_A_PAIR = "a string holds half of a surrogate pair, which UTF-8 cannot carry"
+# How Pydantic words a serialiser's warning; the value that follows is not repeated.
+UNEXPECTED = re.compile(r"Expected `(?P<type>[^`]+)`.*?\[field_name='(?P<field>[^']+)'")
 SCALARS = frozenset({str, int, float, bool, bytes, type(None), datetime, date, Decimal, UUID})
 
 
@@ -96,19 +99,20 @@ class Body:
 
     def encode_value(self, value: Any) -> bytes:
         """Encode the one value that is the body; raises Misfit."""
-        if self.model is None or not isinstance(value, self.model):
-            value = self.checked(value)
-        if self.named and value.type != self.named:
-            reason = f"is {value.type!r}, but the webhook is {self.named!r}"
+        fit: Any = value if self.model is not None and isinstance(value, self.model) else self.checked(value)
+        if self.named and fit.type != self.named:
+            reason = f"is {fit.type!r}, but the webhook is {self.named!r}"
             raise Misfit([(f"{self.parameters[0]}.type", reason)])
         if self.raw:
-            return value.encode() if isinstance(value, str) else bytes(value)
-        if not complete(value):
-            return self.encode_afresh(value)
+            return fit.encode() if isinstance(fit, str) else bytes(fit)
+        if not complete(fit):
+            return self.encode_afresh(fit)
+        if "_sa_instance_state" in getattr(fit, "__dict__", ()):
+            fit = in_order(fit)
         try:
-            return self.adapter.serializer.to_json(value, by_alias=True, warnings="error")
+            return self.adapter.serializer.to_json(fit, by_alias=True, warnings="error")
         except (PydanticSerializationError, ValueError) as error:
-            return self.encode_afresh(value, error)
+            return self.encode_afresh(fit, error)
 
     def checked(self, value: Any) -> Any:
         """Validate a value that is not an instance of the declared model: a dict, a list, a row, a scalar."""
@@ -143,6 +147,20 @@ def complete(value: Any) -> bool:
 def all_complete(values: Iterable[Any]) -> bool:
     """Say whether all *values* are complete; most are scalars, which cost nothing."""
     return all(type(value) in SCALARS or complete(value) for value in values)
+
+
+def in_order(row: Any) -> Any:
+    """Return a copy of a table row with its attributes in the order of its fields.
+
+    SQLAlchemy puts them where it loads them, and they are serialised in that order; but the same row has to give the
+    same bytes, or a message's key could not be used again.
+    """
+    copied = object.__new__(type(row))
+    fields = {name: row.__dict__[name] for name in type(row).__pydantic_fields__}
+    for name in ("__pydantic_fields_set__", "__pydantic_extra__", "__pydantic_private__"):
+        object.__setattr__(copied, name, getattr(row, name, None))
+    object.__setattr__(copied, "__dict__", fields | row.__dict__)
+    return copied
 
 
 def content(value: Any) -> Any:
@@ -185,8 +203,11 @@ def renamed(path: str, names: Mapping[str, str]) -> str:
 
 def unserialisable(error: Exception) -> str:
     """Say why a value could not be serialised, without the value."""
-    if "surrogates not allowed" in str(error):
+    said = str(error)
+    if "surrogates not allowed" in said:
         return HALF_A_PAIR
+    if unexpected := UNEXPECTED.search(said):
+        return f"field {unexpected['field']} is not the declared {unexpected['type']}"
     return f"cannot be serialised as the declared type ({type(error).__name__})"
 
 
