@@ -243,6 +243,7 @@ def webhooks_page(
 PUBLIC_SETTINGS: dict[str, Any] = {
     "tool": "swagger",
     "url": "openapi.json",
+    "webhooksOnly": True,
     "parameters": {
         **swagger_ui_default_parameters,
         "supportedSubmitMethods": [],

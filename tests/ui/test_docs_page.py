@@ -141,6 +141,7 @@ def test_the_public_page_shows_webhooks_and_nothing_else(chromium: Browser, arte
 
     assert "/users/" not in shown
     assert "Try it out" not in shown
+    assert "No operations" not in shown
     assert asked == []
     assert complaints == []
 

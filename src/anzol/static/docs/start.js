@@ -10,6 +10,10 @@
       url: settings.url,
       presets: [SwaggerUIBundle.presets.apis],
     });
+    if (settings.webhooksOnly) {
+      // Without it the page would open with "No operations defined in spec!".
+      options.plugins = [() => ({ wrapComponents: { operations: () => () => null } })];
+    }
     if (settings.oauth2RedirectUrl) {
       options.oauth2RedirectUrl = new URL(settings.oauth2RedirectUrl, window.location.origin).href;
     }
