@@ -45,22 +45,26 @@ class Executor:
         """Try a claim once, and hand over what came of it."""
         began = self._clock.micros()
         try:
-            request = self._prepare(lane, claim, began)
-        except AddressRefused as error:
-            reply = refused(error)
+            reply = await self._reply(lane, claim, began)
+            now = self._clock.micros()
+            verdict = self._judge(lane, claim, reply, now)
+            self._note(lane, claim, reply, now)
         except Exception:
-            log.exception("No request could be written for a message; it is tried again in a minute.")
+            log.exception("A fault of ours kept a message from its endpoint; it is tried again in a minute.")
             self._put_off(lane, claim, began)
             return
-        else:
-            reply = await self._sender.send(request)
-        self.attempts += 1
-        now = self._clock.micros()
-        verdict = self._judge(lane, claim, reply, now)
-        self._note(lane, claim, reply, now)
         self._settle(lane, claim, reply, verdict, began)
-        if telemetry.wanted():
-            telemetry.emit(facts(lane, claim, reply, verdict))
+        self._report(lane, claim, reply, verdict)
+
+    async def _reply(self, lane: Lane, claim: Claim, now: int) -> Reply:
+        """Send, and return what came of it; what may not be sent is answered by us."""
+        try:
+            request = self._prepare(lane, claim, now)
+        except AddressRefused as error:
+            return refused(error)
+        finally:
+            self.attempts += 1
+        return await self._sender.send(request)
 
     def _prepare(self, lane: Lane, claim: Claim, now: int) -> Request:
         letter = lane.letter
@@ -87,7 +91,7 @@ class Executor:
         )
 
     def _put_off(self, lane: Lane, claim: Claim, now: int) -> None:
-        """Give a claim back that could not be prepared: a fault of ours, and no request."""
+        """Give a claim back that a fault of ours kept from being sent, or being judged."""
         lane.answered(claim, self._clock.monotonic())
         lane.tenure.return_claim(lane, claim, now + AGAIN_AFTER_OUR_FAULT)
 
@@ -141,7 +145,7 @@ class Executor:
         most = self._rules.disable_after
         return Disabled.FAILING if most is not None and lane.circuit.failing_for(now) >= most else None
 
-    # What is written
+    # What is written and told
 
     def _settle(self, lane: Lane, claim: Claim, reply: Reply, verdict: Verdict, began: int) -> None:
         settlement = lane.tenure.settlement
@@ -151,6 +155,15 @@ class Executor:
         settlement.add(lane, Settled(claim.id, verdict.cause, verdict.due_at, verdict.step, attempt))
         if verdict.cause is Cause.GAVE_UP:
             settlement.add_incident(incident(Incident.MESSAGE_EXHAUSTED, lane, reply.detail, claim.content.message_id))
+
+    def _report(self, lane: Lane, claim: Claim, reply: Reply, verdict: Verdict) -> None:
+        """Tell who listens; what goes wrong there is theirs, and goes no further."""
+        if not telemetry.wanted():
+            return
+        try:
+            telemetry.emit(facts(lane, claim, reply, verdict))
+        except Exception:
+            log.exception("An attempt could not be told of.")
 
 
 def incident(kind: Incident, lane: Lane, detail: str, message_id: bytes | None = None) -> NewIncident:

@@ -1,7 +1,4 @@
-"""What a worker does beside delivering: clear away dead workers, tell incidents, move outbox rows, forget what is old.
-
-And the watch that says loudly when work is overdue and nobody works.
-"""
+"""What a worker does beside delivering: reap dead workers, tell incidents, move outbox rows, forget what is old."""
 
 from __future__ import annotations
 
@@ -12,7 +9,7 @@ from datetime import timedelta
 from typing import Final, Protocol
 
 from anzol.clock import Clock, to_micros
-from anzol.model import Report, Status
+from anzol.model import Report
 from anzol.rules import DeliveryRules
 from anzol.storage.face import Retention, Storage
 
@@ -30,7 +27,6 @@ BREATH: Final = 0.05  # seconds between pieces, which leave storage to others
 INCIDENTS: Final = 20
 PATIENCE: Final = 30.0  # seconds that a handler may take
 GIVE_UP_TELLING: Final = timedelta(hours=1)
-OVERDUE: Final = timedelta(seconds=30)
 
 
 class Relay(Protocol):
@@ -134,32 +130,3 @@ class Housekeeper:
                     await nudge.wait()
             except TimeoutError:
                 pass
-
-
-def overdue(status: Status, now: int, *, after: timedelta = OVERDUE) -> str | None:
-    """Say in a sentence that work is overdue and nobody works; None if all is well. *now* is in microseconds."""
-    if status.oldest_due is None:
-        return None
-    late = now - to_micros(status.oldest_due)
-    alive = [card for card in status.workers if to_micros(card.expires_at) > now]
-    if late < after // timedelta(microseconds=1) or alive:
-        return None
-    return (
-        f"{status.due + status.accepted_waiting} deliveries are overdue, the oldest by {late // 1_000_000} seconds, "
-        "and no worker is alive. Start one with `anzol worker`, or set ANZOL_WORKER=on."
-    )
-
-
-async def watch_overdue(
-    storage: Storage, environment: str, clock: Clock, *, every: float = 30.0, after: timedelta = OVERDUE
-) -> None:
-    """Log an ERROR, at every turn, for as long as work is overdue and nobody works; until cancelled."""
-    while True:
-        try:
-            complaint = overdue(await storage.status(environment), clock.micros(), after=after)
-        except Exception:
-            log.exception("Whether work is overdue could not be found out.")
-        else:
-            if complaint is not None:
-                log.error("%s", complaint)
-        await asyncio.sleep(every)

@@ -7,6 +7,7 @@ import logging
 import os
 import socket
 from collections.abc import Coroutine
+from contextlib import suppress
 from random import Random
 from typing import Any
 
@@ -86,6 +87,7 @@ class Worker:
     async def run(self) -> None:
         """Work until stopped; then finish what is under way, and leave."""
         self._loop = asyncio.get_running_loop()
+        allow_descriptors(2 * self._rules.places)
         deaf = self._storage.listen(self.nudge)
         chores = asyncio.create_task(self._housekeeper.run())
         try:
@@ -154,9 +156,18 @@ class Worker:
                 return await self._enlisted()
             except StorageError as error:
                 log.warning("Storage could not enlist this worker; again in %.1f s: %s", pause, error)
-                await asyncio.sleep(pause)
+                await self._pause(pause)
                 pause = min(5.0, pause * 2)
         return None
+
+    async def _pause(self, seconds: float) -> None:
+        """Wait, but not beyond a stop."""
+        self._wake.clear()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while not self._stopping:
+                    await self._wake.wait()
+                    self._wake.clear()
 
     async def _enlisted(self) -> Tenure:
         began = self._clock.monotonic()
@@ -286,6 +297,20 @@ class Worker:
         await self._beat_once(self._step[0], self._step[1])
         await self._housekeeper.reap()
         return self._step
+
+
+def allow_descriptors(count: int) -> None:
+    """Raise this process's limit of open files to *count*, as far as the system lets it: a place is a connection."""
+    try:
+        import resource
+    except ImportError:  # Windows has no such limit
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = count if hard == resource.RLIM_INFINITY else min(count, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    if wanted < count:
+        log.warning("Only %d files may be open at once here; deliveries to many endpoints may wait.", wanted)
 
 
 async def cancelled(*tasks: asyncio.Task[Any]) -> None:

@@ -16,6 +16,7 @@ from anzol.errors import StorageBusy
 from anzol.lifecycle import Cause, Incident, Outcome
 from anzol.model import Report
 from anzol.rules import DeliveryRules
+from anzol.sender import Reply, Request
 from anzol.worker import Worker
 from tests.delivery.fakes import OK, POLICY, SECOND, TIMEOUT, Memory, Script, after, reply
 from tests.delivery.virtual import LoopClock, run
@@ -176,6 +177,48 @@ def test_changes_of_an_endpoint_are_seen_within_two_seconds() -> None:
     assert run(story()) == ["old.example", "new.example"]
 
 
+def test_what_is_queued_is_given_back_once_the_endpoint_is_parked() -> None:
+    async def story() -> None:
+        scene = Scene()
+        scene.script.answers["one.example"] = after(5, OK)
+        endpoint = scene.memory.endpoint("one.example")
+        async with scene.working():
+            for _ in range(20):
+                scene.memory.put(endpoint)
+            await asyncio.sleep(0.5)
+            begun = len(scene.script.sent)
+            assert sum(one.holder is not None for one in scene.memory.pending.values()) > begun
+            scene.memory.change(endpoint, active=False)
+            await asyncio.sleep(2)
+            assert sum(one.holder is not None for one in scene.memory.pending.values()) == begun
+            await asyncio.sleep(10)
+            assert scene.memory.lanes[endpoint] is None
+        assert len(scene.script.sent) == begun
+        assert {one.claim.attempt for one in scene.memory.pending.values()} == {0}
+
+    run(story())
+
+
+def test_a_fault_of_ours_in_one_attempt_stops_no_other(caplog: pytest.LogCaptureFixture) -> None:
+    async def story() -> None:
+        scene = Scene()
+        one, two = scene.memory.endpoint("one.example"), scene.memory.endpoint("two.example")
+
+        async def broken(_: Request) -> Reply:
+            raise RuntimeError("a bug")
+
+        scene.script.answers["one.example"] = broken
+        async with scene.working():
+            first, second = scene.memory.put(one), scene.memory.put(two)
+            await scene.until(lambda: second in scene.memory.ended, seconds=1)
+            scene.script.answers["one.example"] = OK
+            await scene.until(lambda: first in scene.memory.ended, seconds=65)
+
+    run(story())
+
+    assert "A fault of ours" in caplog.text
+
+
 def test_when_a_secret_ends_the_profile_is_read_again() -> None:
     async def story() -> int:
         scene = Scene()
@@ -184,13 +227,8 @@ def test_when_a_secret_ends_the_profile_is_read_again() -> None:
             scene.memory.put(endpoint)
             await asyncio.sleep(0.5)
             assert scene.memory.calls["profiles"] == 0
-            scene.memory.profiles_[endpoint] = scene.memory.profiles_[endpoint].__class__(
-                **{
-                    name: getattr(scene.memory.profiles_[endpoint], name)
-                    for name in scene.memory.profiles_[endpoint].__slots__
-                }
-                | {"secrets_change_at": None}
-            )
+            scene.memory.change(endpoint, secrets_change_at=None)
+            scene.memory.touched.clear()
             await asyncio.sleep(2)
         return scene.memory.calls["profiles"]
 
