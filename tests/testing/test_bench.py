@@ -22,6 +22,7 @@ from anzol import Report, Webhooks
 from anzol.errors import AnzolError
 from anzol.storage.outboxrows import outbox_table
 from anzol.testing import AsyncBench, Bench, harness
+from tests.sessions.hosts import KINDS, DriverHost, Open, prepare
 
 SCHEDULE = [timedelta(0), timedelta(minutes=5), timedelta(hours=1)]
 
@@ -198,6 +199,25 @@ def test_what_is_sent_in_a_session_is_there_once_that_is_committed(bench: Bench,
     assert bench.sent(new_subscription) == [ADA]
     assert bench.deliver_due() == 1
     assert receiver.requests[0].verified
+
+
+@pytest.mark.parametrize("opened", KINDS.values(), ids=KINDS)
+async def test_what_a_test_that_rolls_back_has_sent_is_seen_in_its_session(
+    opened: Open, async_bench: AsyncBench, tmp_path: Path
+) -> None:
+    bench = async_bench
+    prepare(tmp_path / "app.db")
+    async with opened(tmp_path / "app.db") as host:
+        await host.add("first")
+        for customer, webhook, body in (("7", new_subscription, ADA), ("8", new_subscription, ADA), ("7", note, "x")):
+            await webhooks.to(customer, session=host.given).send(webhook, body)  # type: ignore[operator]  # each its own
+        seen = await bench.sent(new_subscription, to=7, session=host.given)
+        everybody = await bench.sent(new_subscription, session=host.given)
+        await host.rollback()
+        afterwards = await bench.sent(new_subscription, session=host.given)
+        await host.rollback() if not isinstance(host, DriverHost) else None
+
+    assert (seen, everybody, afterwards) == ([ADA], [ADA, ADA], [])
 
 
 async def test_the_outbox_dependency_is_on_the_bench_too(async_bench: AsyncBench) -> None:

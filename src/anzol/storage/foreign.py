@@ -131,17 +131,7 @@ class ForeignOutbox:
                 self._through_sqlite(given, row)
 
     def _through_session(self, session: Session, row: Row) -> None:
-        from sqlalchemy.exc import UnboundExecutionError
-
-        # Not session.execute: that runs the host's do_orm_execute handlers, and with an ORM statement would flush.
-        try:
-            connection = session.connection(bind_arguments={"clause": own_table().insert()})
-        except UnboundExecutionError as cause:
-            raise SessionRefused(
-                "This session has several databases, and none of them is known to hold anzol_outbox.",
-                do="Give the connection itself: session=session.connection(bind_arguments={'mapper': YourModel}).",
-            ) from cause
-        self._through_connection(connection, row)
+        self._through_connection(connection_of(session), row)
 
     def _through_connection(self, connection: Connection, row: Row) -> None:
         insert(connection, row)
@@ -241,6 +231,24 @@ def kind_of(session: object) -> Kind:
     if any(name.startswith(POSTGRESQL) for name in names):
         raise SessionRefused(f"{shown}: this comes with PostgreSQL support.", do=TAKEN)
     raise SessionRefused(f"{shown}, which Anzol cannot write with.", do=TAKEN)
+
+
+def connection_of(session: Session) -> Connection:
+    """Return the connection of a session's transaction, in the database where the outbox is.
+
+    Raises:
+        SessionRefused: the session has several databases.
+    """
+    from sqlalchemy.exc import UnboundExecutionError
+
+    # Not session.execute: that runs the host's do_orm_execute handlers, and with an ORM statement would flush.
+    try:
+        return session.connection(bind_arguments={"clause": own_table().insert()})
+    except UnboundExecutionError as cause:
+        raise SessionRefused(
+            "This session has several databases, and none of them is known to hold anzol_outbox.",
+            do="Give the connection itself: session=session.connection(bind_arguments={'mapper': YourModel}).",
+        ) from cause
 
 
 def must_be_awaited(session: object) -> SessionRefused:

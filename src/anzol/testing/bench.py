@@ -23,10 +23,11 @@ from anzol.catalog import EventType
 from anzol.clock import OwnedClock
 from anzol.errors import AnzolError
 from anzol.model import StoredMessage
-from anzol.outbox import CustomerId, Webhook
+from anzol.outbox import CustomerId, Webhook, customer_id
 from anzol.relay import Relay
 from anzol.settings import Settings
 from anzol.testing.receiver import FakeReceiver
+from anzol.testing.transactions import written_in
 from anzol.worker import Worker
 
 T = TypeVar("T")
@@ -133,15 +134,27 @@ class AsyncBench:
         return newest_first[::-1]
 
     @overload
-    async def sent(self, webhook: Callable[[T], object], *, to: CustomerId | None = None) -> list[T]: ...
+    async def sent(
+        self, webhook: Callable[[T], object], *, to: CustomerId | None = None, session: Any = None
+    ) -> list[T]: ...
 
     @overload
-    async def sent(self, webhook: Webhook, *, to: CustomerId | None = None) -> list[Any]: ...
+    async def sent(self, webhook: Webhook, *, to: CustomerId | None = None, session: Any = None) -> list[Any]: ...
 
-    async def sent(self, webhook: Webhook, *, to: CustomerId | None = None) -> list[Any]:
-        """Return the bodies of the messages of *webhook*, oldest first, as the type that was declared."""
+    async def sent(self, webhook: Webhook, *, to: CustomerId | None = None, session: Any = None) -> list[Any]:
+        """Return the bodies of the messages of *webhook*, oldest first, as the type that was declared.
+
+        Args:
+            to: Only those to this customer.
+            session: Those too that wait in this session's transaction: for tests that roll back at their end.
+        """
         event = self.webhooks.core.find(webhook, None)
-        return [body_of(event, message.body or b"") for message in await self.messages(webhook, to=to)]
+        bodies = [message.body or b"" for message in await self.messages(webhook, to=to)]
+        if session is not None:
+            customer = None if to is None else customer_id(to)
+            waiting = [new for new in await written_in(session) if new.event_type == event.name]
+            bodies += [new.body for new in waiting if customer in (None, new.customer)]
+        return [body_of(event, body) for body in bodies]
 
     @property
     def _working(self) -> Engine:
@@ -170,8 +183,7 @@ class Engine:
         settings = tame(core.settings, folder)
         undo.callback(core.stand_on(settings, self._clock))
         storage = await core.storage()
-        undo.push_async_callback(storage.close)
-        undo.push_async_callback(asyncio.to_thread, core.sessions.close)
+        undo.push_async_callback(core.close)
         sender = make_sender(settings)
         undo.push_async_callback(sender.close)
         self.relay = Relay(storage, core.sessions)
@@ -239,14 +251,14 @@ class Bench:
         return self._do(self._bench.messages(webhook, to=to))
 
     @overload
-    def sent(self, webhook: Callable[[T], object], *, to: CustomerId | None = None) -> list[T]: ...
+    def sent(self, webhook: Callable[[T], object], *, to: CustomerId | None = None, session: Any = None) -> list[T]: ...
 
     @overload
-    def sent(self, webhook: Webhook, *, to: CustomerId | None = None) -> list[Any]: ...
+    def sent(self, webhook: Webhook, *, to: CustomerId | None = None, session: Any = None) -> list[Any]: ...
 
-    def sent(self, webhook: Webhook, *, to: CustomerId | None = None) -> list[Any]:
-        """As `AsyncBench.sent`."""
-        return self._do(self._bench.sent(webhook, to=to))
+    def sent(self, webhook: Webhook, *, to: CustomerId | None = None, session: Any = None) -> list[Any]:
+        """As `AsyncBench.sent`; *session* is a synchronous one."""
+        return self._do(self._bench.sent(webhook, to=to, session=session))
 
     def _do(self, coroutine: Coroutine[Any, Any, T]) -> T:
         # On its own loop, for the engine's connections live on it; in a thread, where this one runs a loop already.
