@@ -39,8 +39,9 @@ class Envelope(BaseModel, Generic[T]):
 class EventType:
     """One declared webhook: a name, a method, and how its request is made from arguments.
 
-    ``operation_id`` is the one declared, or ``""``. ``examples`` are candidate bodies as declared; ``documented`` is False when it was declared with
-    ``include_in_schema=False``. ``media_type`` is empty when no body is declared.
+    ``operation_id`` is the one declared, or ``""``. ``examples`` are candidate bodies as declared. ``documented`` is
+    False when it was declared with ``include_in_schema=False``. ``media_type`` is empty when no body is declared.
+    ``plain``: one positional argument is the whole request.
     """
 
     name: str
