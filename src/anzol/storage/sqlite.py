@@ -36,6 +36,7 @@ from anzol.storage import (
     sqlite_clean,
     sqlite_deployment,
     sqlite_dispatch,
+    sqlite_invariants,
     sqlite_read,
     sqlite_recovery,
     sqlite_register,
@@ -437,6 +438,10 @@ class SqliteStorage:
     async def adopt(self, *, deployment: str, withdraw_pending: bool) -> int:
         """Make a copied or renamed database this deployment's; return how much that waited was withdrawn."""
         return await self._change(sqlite_deployment.adopt, deployment, withdraw_pending)
+
+    async def broken(self) -> Sequence[str]:
+        """Return a sentence for every broken rule of the database: none, or there is a fault in Anzol."""
+        return await self._read(sqlite_invariants.broken)
 
     async def clean(self, retention: Retention, *, limit: int) -> int:
         return await self._change(sqlite_clean.clean, retention, limit, self._sweep)

@@ -1,2 +1,2 @@
 delete from anzol_attempt where seq in (
-    select a.seq from json_each(:messages) j join anzol_attempt a on a.message = j.value limit :most)
+    select a.seq from json_each(:messages) j cross join anzol_attempt a on a.message = j.value limit :most)

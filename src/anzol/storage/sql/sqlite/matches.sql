@@ -9,7 +9,7 @@ select json_group_array(json_array(
     else exists (select 1 from anzol_pending p indexed by anzol_pending_due
                   where p.endpoint = e.seq and p.holder is null and p.paused = 0 and p.due_at <= :now) end))
   from json_each(:outbox) j
-  join anzol_accepted o on o.id = j.value
+  cross join anzol_accepted o on o.id = j.value
   join anzol_message m on m.seq = o.message
   join anzol_endpoint e on e.seq in (select x.seq from anzol_endpoint x
                                       where x.customer_id = o.customer_id and x.seq > o.cursor and x.deleted_at is null

@@ -3,7 +3,7 @@ select json_group_array(json_array(p.id, p.endpoint, p.due_at, p.message, p.atte
        (exists (select 1 from anzol_pending y where y.endpoint = l.endpoint and y.holder is not null))
        + 2 * exists (select 1 from anzol_pending y where y.endpoint = l.endpoint and y.holder is null and y.id > p.id)))
   from json_each(:lanes) j
-  join anzol_lane l on l.endpoint = j.value and l.holder = :me and l.parked = 0
+  cross join anzol_lane l on l.endpoint = j.value and l.holder = :me and l.parked = 0
   join anzol_endpoint e on e.seq = l.endpoint and e.fifo = 1
   join anzol_pending p on p.id = (
        select x.id from anzol_pending x indexed by anzol_pending_lane

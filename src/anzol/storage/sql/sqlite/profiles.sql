@@ -5,7 +5,7 @@ select json_group_array(json_array(
        json((select json_group_array(json_array(s.id, hex(s.value))) from anzol_endpoint_secret s
               where s.endpoint = e.seq and (s.expires_at is null or s.expires_at > :now)))))
   from json_each(:lanes) j
-  join anzol_endpoint e on e.seq = j.value
+  cross join anzol_endpoint e on e.seq = j.value
   join anzol_lane l on l.endpoint = e.seq
   join anzol_environment v on v.id = e.environment
   left join anzol_customer c on c.id = e.customer_id

@@ -1,0 +1,24 @@
+"""What must be true in every snapshot; tests, stress runs and ``anzol doctor`` watch it."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from anzol.storage.sqlite_work import Work
+
+RULES: Final = {
+    "broken_asleep": "lane {0} is free and unparked, has deliveries pending, and nobody would come",
+    "broken_claim": "delivery {0} is claimed by a worker that does not hold its lane",
+    "broken_holder": "lane {0} is held by a worker that is not there",
+    "broken_twice": "message {0} is both pending and ended for endpoint {1}",
+    "broken_lane": "endpoint {0} and its lane disagree on what parks it",
+    "broken_pause": "delivery {0} and the pause rules disagree",
+}
+
+
+def broken(work: Work) -> tuple[str, ...]:
+    """Return a sentence for every place where a rule is broken."""
+    found = []
+    for query, sentence in RULES.items():
+        found += [sentence.format(*row) for row in work.all(query, now=work.now)]
+    return tuple(found)
