@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 from fastapi import APIRouter, Body, Depends, FastAPI, Header
 from pydantic import BaseModel
 
-from anzol import Envelope, Message, Outbox, Recipient, Settings, Webhooks
+from anzol import Envelope, Message, Outbox, Recipient, Report, Settings, Webhooks
 
 
 class Subscription(BaseModel):
@@ -76,6 +76,18 @@ def synchronous() -> None:
     assert url
     count: int = webhooks.wait(webhooks.recover(endpoint=endpoint.id, since=datetime.now(UTC)))
     assert count == 0
+
+
+@webhooks.on("endpoint.disabled")
+async def tell(report: Report) -> None: ...
+
+
+@webhooks.on("endpoint.failing")
+def tell_synchronously(report: Report) -> None: ...
+
+
+@webhooks.on("endpoint.failing")  # refused
+def tell_nobody() -> None: ...
 
 
 async def wrong(outbox: GivenOutbox) -> None:

@@ -16,7 +16,8 @@ from fastapi.testclient import TestClient
 
 from anzol import AppError, DeclarationError, InvalidValue, Settings, Status, Webhooks
 from anzol.app import lifespan as module
-from anzol.app.lifespan import Watch, overdue
+from anzol.app.lifespan import UnwatchedUse, Watch, overdue
+from anzol.clock import SystemClock
 from anzol.model import WorkerCard
 from tests.uses.conftest import Shop, Subscription
 
@@ -261,18 +262,19 @@ def test_overdue_work_is_an_error_when_nobody_works(facts: dict[str, Any], loud:
     assert bool(overdue(status(**facts), NOW)) is loud
 
 
+class Later:
+    """A wall clock that is ahead."""
+
+    ahead = timedelta()
+
+    def micros(self) -> int:
+        return SystemClock().micros() + self.ahead // timedelta(microseconds=1)
+
+    def monotonic(self) -> float:
+        raise AssertionError("not asked for")
+
+
 async def test_overdue_work_is_said_once_in_ten_minutes(shop: Shop, caplog: pytest.LogCaptureFixture) -> None:
-    class Later:
-        ahead = timedelta()
-
-        def micros(self) -> int:
-            from anzol.clock import SystemClock
-
-            return SystemClock().micros() + self.ahead // timedelta(microseconds=1)
-
-        def monotonic(self) -> float:
-            raise AssertionError("not asked for")
-
     clock = Later()
     await shop.webhooks.to("acme").send(shop.new_subscription, shop.subscription)
     shop.webhooks.core.clock = clock
@@ -287,6 +289,36 @@ async def test_overdue_work_is_said_once_in_ten_minutes(shop: Shop, caplog: pyte
     said = [record for record in caplog.records if record.levelno == logging.ERROR]
     assert len(said) == 2
     assert "1 messages and deliveries are due" in said[0].getMessage()
+
+
+async def test_overdue_work_is_seen_where_no_lifespan_runs(shop: Shop, caplog: pytest.LogCaptureFixture) -> None:
+    clock = Later()
+    clock.ahead = timedelta(minutes=2)
+    await shop.webhooks.to("acme").send(shop.new_subscription, shop.subscription)
+    shop.webhooks.core.clock = clock
+    use = UnwatchedUse(shop.webhooks.core)
+
+    for now in (0.0, 59.0):
+        use.note(now)
+        await asyncio.gather(*use._looks)
+    assert "no worker is alive" not in caplog.text
+    use.note(60.0)
+    await asyncio.gather(*use._looks)
+
+    assert "no worker is alive" in caplog.text
+
+
+async def test_only_use_without_a_lifespan_is_noted(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    noted: list[float] = []
+    monkeypatch.setattr(UnwatchedUse, "note", lambda _, now: noted.append(now))
+
+    async with shop.webhooks.running():
+        noted.clear()
+        await shop.webhooks.status()
+        assert noted == []
+    await shop.webhooks.status()
+
+    assert len(noted) == 1
 
 
 # --- handlers -------------------------------------------------------------------------------------------------------

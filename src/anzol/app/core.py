@@ -49,6 +49,7 @@ class Core:
         self._intake: Intake | None = None
         self._ready_in = 0  # the process in which storage is ready
         self._apps: list[weakref.ref[FastAPI]] = []
+        self.used: Callable[[], None] = lambda: None  # told of every use on an event loop
 
     # --- settings and storage ---
 
@@ -81,6 +82,7 @@ class Core:
         if self._ready_in != os.getpid():
             await storage.prepare(deployment=self.settings.mark)
             self._ready_in = os.getpid()
+        self.used()
         return storage
 
     def storage_sync(self) -> Storage:

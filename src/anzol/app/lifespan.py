@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from datetime import datetime, timedelta
@@ -64,6 +65,8 @@ class Running:
         self._lock = threading.Lock()
         self._users = 0
         self._worker: Worker | None = None
+        self._unwatched = UnwatchedUse(core)
+        core.used = self._used
 
     @asynccontextmanager
     async def running(self, app: FastAPI | None) -> AsyncIterator[None]:
@@ -78,6 +81,10 @@ class Running:
             with suppress(asyncio.CancelledError):
                 await watch
             await asyncio.to_thread(self._leave)
+
+    def _used(self) -> None:
+        if not self._users:
+            self._unwatched.note(time.monotonic())
 
     async def _prepare(self, app: FastAPI | None) -> None:
         core = self._core
@@ -135,8 +142,12 @@ class Watch:
         """Look every 15 seconds, until cancelled."""
         while True:
             await asyncio.sleep(LOOK_EVERY)
-            with suppress(StorageError):  # a database that is busy is no news of the worker
-                await self.look()
+            await self.look_if_possible()
+
+    async def look_if_possible(self) -> None:
+        """Look once, unless the database cannot: that is no news of the worker."""
+        with suppress(StorageError):
+            await self.look()
 
     async def look(self) -> None:
         """Look once."""
@@ -151,6 +162,24 @@ class Watch:
             self._said = None
 
 
+class UnwatchedUse:
+    """Looks now and then where no lifespan runs: a mounted application, a task queue, a long script."""
+
+    def __init__(self, core: Core) -> None:
+        self._watch = Watch(core)
+        self._next: float | None = None
+        self._looks: set[asyncio.Task[None]] = set()
+
+    def note(self, now: float) -> None:
+        """Look beside the present use, once in a minute; not at the first: short programs have no business with it."""
+        if self._next is not None and now >= self._next:
+            look = asyncio.create_task(self._watch.look_if_possible())
+            self._looks.add(look)
+            look.add_done_callback(self._looks.discard)
+        if self._next is None or now >= self._next:
+            self._next = now + PATIENCE.total_seconds()
+
+
 def overdue(status: Status, now: datetime) -> str:
     """Say what is wrong when work is overdue and no worker is alive; else nothing."""
     due = status.oldest_due
@@ -158,5 +187,7 @@ def overdue(status: Status, now: datetime) -> str:
         return ""
     return (
         f"{status.accepted_waiting + status.due} messages and deliveries are due, the oldest since "
-        f"{due:%Y-%m-%d %H:%M:%S} UTC, and no worker is alive. Run `anzol worker`, or take away ANZOL_WORKER=off."
+        f"{due:%Y-%m-%d %H:%M:%S} UTC, and no worker is alive. Run `anzol worker`, or take away ANZOL_WORKER=off; an "
+        "application that is mounted in another, whose lifespan nobody runs, has none: write "
+        "`async with webhooks.running()` in the outer one's."
     )
