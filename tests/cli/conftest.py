@@ -69,11 +69,12 @@ def environment(**changes: str) -> dict[str, str]:
 
 
 class Receiver:
-    """Counts what is posted to it; answers as it is told."""
+    """Keeps what is posted to it; answers as it is told."""
 
     def __init__(self, server: ThreadingHTTPServer) -> None:
         self.url = f"http://127.0.0.1:{server.server_port}/hook"
         self.answer = 204
+        self.silent = threading.Event()  # while it is set, nothing is answered
         self.bodies: list[bytes] = []
 
 
@@ -85,6 +86,8 @@ def receiver() -> Iterator[Receiver]:
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["content-length"]))
             known.bodies.append(body)
+            while known.silent.is_set() and not ended.is_set():
+                ended.wait(0.02)
             self.send_response(known.answer)
             self.send_header("content-length", "0")
             self.end_headers()
@@ -92,12 +95,14 @@ def receiver() -> Iterator[Receiver]:
         def log_message(self, *_: object) -> None:
             pass
 
+    ended = threading.Event()
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
     known = Receiver(server)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
     yield known
+    ended.set()
     server.shutdown()
     server.server_close()
     thread.join(10)

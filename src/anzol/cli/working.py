@@ -53,14 +53,19 @@ async def deliver(webhooks: Webhooks) -> int:
     import asyncio
     import os
     import signal
-    import sys
+
+    from anzol.cli.screen import Screen
+
+    screen = Screen(as_json=False)
+
+    def stop() -> None:
+        screen.progress("Finishing what is under way; once more stops at once.")
+        working.stop()
 
     async with webhooks.worker() as working:
-        loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, working.stop)
-        told = f"Worker {os.getpid()} delivers from {webhooks.settings.database}. Ctrl-C stops it."
-        print(told, file=sys.stderr, flush=True)
+            asyncio.get_running_loop().add_signal_handler(number, stop)
+        screen.progress(f"Worker {os.getpid()} delivers from {webhooks.settings.database}. Ctrl-C stops it.")
         await working.run()
     return 0
 
