@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from anzol import ids
-from anzol.errors import AnzolError, InvalidValue, KeyConflict, SendError, StorageBusy, StorageError
+from anzol.errors import AnzolError, InvalidValue, SendError, StorageBusy, StorageError
 from anzol.storage.face import Accepted, NewMessage, Storage
 from anzol.storage.foreign import ForeignOutbox
 from anzol.storage.outboxrows import Row, unpack
@@ -30,6 +30,7 @@ FLOOR: Final = 1.0  # seconds between two looks when nothing was said
 AFTER_NUDGE: Final = (0.002, 0.010, 0.050, 0.250)  # seconds: a commit is announced before it is one
 SWEEP_EVERY: Final = 1.0  # seconds
 COMPLAIN_EVERY: Final = 60.0  # seconds
+LAST_WAIT: Final = 5.0  # seconds
 
 TakeIn = Callable[[Sequence[NewMessage]], Sequence[Accepted | Exception]]
 
@@ -68,6 +69,7 @@ class Mover:
         self._refused: dict[str, str] = {}
         self._count = 0
         self._swept = 0.0
+        self._well: float | None = None
         self._complained: float | None = None
 
     def turn(self, now: float, *, sweep: bool = False) -> int:
@@ -80,13 +82,15 @@ class Mover:
         self._count = 0
         try:
             source = self._opened()
-            self._move(source)
-            if sweep or now - self._swept >= SWEEP_EVERY:
-                self._sweep(source, now)
+            try:
+                self._move(source)
+            finally:
+                if sweep or now - self._swept >= SWEEP_EVERY:
+                    self._sweep(source, now)
         except AnzolError as fault:
             self._complain(fault, now)
         else:
-            self._complained = None
+            self._well, self._complained = now, None
         return self._count
 
     def close(self) -> None:
@@ -132,7 +136,7 @@ class Mover:
             try:
                 messages.append(unpack(row))
             except InvalidValue as fault:
-                self._set_aside(row.id, "", fault)
+                self._set_aside(row.id, "not readable", fault)
         return messages
 
     def _note(self, message: NewMessage, answer: Accepted | Exception) -> None:
@@ -145,21 +149,14 @@ class Mover:
                 if first != message.id:
                     log.info("%s has the key and the body of %s, which is the one", shown(message.id), shown(first))
             case SendError():
-                self._set_aside(message.id.hex(), message.customer, answer)
+                self._set_aside(message.id.hex(), f"{shown(message.id)} for customer {message.customer!r}", answer)
             case _:
                 log.debug("%s waits: %s", shown(message.id), answer)
 
-    def _set_aside(self, row: str, customer: str, fault: AnzolError) -> None:
+    def _set_aside(self, row: str, what: str, fault: AnzolError) -> None:
         """Keep a row that can never be accepted where it is, marked: its sender was told long ago that all is well."""
-        first = f" The key's first message is {fault.message_id}." if isinstance(fault, KeyConflict) else ""
-        self._refused[row] = f"{fault}{first}"
-        log.error(
-            "row %s of anzol_outbox, a message for customer %r, is refused and kept there, set aside: %s%s",
-            row,
-            customer,
-            fault,
-            first,
-        )
+        self._refused[row] = str(fault)
+        log.error("row %s of anzol_outbox (%s) is refused, and kept there, set aside: %s", row, what, fault)
 
     def _sweep(self, source: Source, now: float) -> None:
         if self._moved or self._refused:
@@ -169,8 +166,10 @@ class Mover:
         self._swept = now
 
     def _complain(self, fault: AnzolError, now: float) -> None:
-        """Log a fault, at most once a minute; a lock is no fault, the next look finds it open."""
-        if isinstance(fault, StorageBusy) or (self._complained is not None and now - self._complained < COMPLAIN_EVERY):
+        """Log a fault, at most once a minute; a lock is none before it has lasted a minute."""
+        self._well = now if self._well is None else self._well
+        since = self._well if self._complained is None and isinstance(fault, StorageBusy) else self._complained
+        if since is not None and now - since < COMPLAIN_EVERY:
             return
         self._complained = now
         place = self._source.shown if self._source else "a database whose URL is not understood"
@@ -209,8 +208,10 @@ class MoverThread:
             self._wake.notify()
 
     def join(self) -> None:
-        """Wait until it has ended."""
-        self._thread.join()
+        """Wait until it has ended, but not for ever: a driver may hang."""
+        self._thread.join(LAST_WAIT)
+        if self.alive():
+            log.warning("a database with an outbox does not answer; its relay is left behind")
 
     def alive(self) -> bool:
         """Say whether it runs: only a fault in Anzol or a driver ends it unasked."""

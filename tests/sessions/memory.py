@@ -72,7 +72,7 @@ class Ledger:
         if message.key is not None:
             first = self._keys.setdefault((message.customer, message.key), message)
             if first.body != message.body:
-                raise KeyConflict("The key was used.", key=message.key, message_id=first.id.hex())
+                raise KeyConflict(f"The key was used by {first.id.hex()}.", key=message.key, message_id=first.id.hex())
             if first is not message:
                 return Accepted(first.id, duplicate=True)
         self.messages[message.id] = message

@@ -15,7 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import create_engine
 
-from anzol.relay import AFTER_NUDGE, COMPLAIN_EVERY, FLOOR, SWEEP_EVERY, Mover, Pace, Relay
+from anzol import ids
+from anzol.relay import AFTER_NUDGE, COMPLAIN_EVERY, FLOOR, PAGE, SWEEP_EVERY, Mover, Pace, Relay
 from anzol.storage.face import Accepted, NewMessage
 from anzol.storage.foreign import ForeignOutbox
 from anzol.storage.sources import FileSource, SqlalchemySource
@@ -122,6 +123,19 @@ def test_a_locked_source_is_no_fault_to_be_logged(
     assert caplog.text == ""
 
 
+def test_a_lock_that_lasts_a_minute_is_logged_once_a_minute(
+    host: sqlite3.Connection, mover: Mover, caplog: pytest.LogCaptureFixture
+) -> None:
+    host.execute("begin exclusive")
+    logged = []
+    for now in (100.0, 101.0, 100.0 + COMPLAIN_EVERY, 101.0 + COMPLAIN_EVERY, 100.0 + 2 * COMPLAIN_EVERY):
+        mover.turn(now)
+        logged.append(len(caplog.records))
+    host.execute("commit")
+
+    assert logged == [0, 0, 1, 1, 2]
+
+
 def test_a_host_that_reads_then_writes_is_not_thrown_out(
     host: sqlite3.Connection, foreign: ForeignOutbox, mover: Mover, message: Make, path: Path
 ) -> None:
@@ -193,9 +207,10 @@ def test_a_key_with_another_body_is_set_aside_with_its_reason(
     mover.turn(1.0, sweep=True)
 
     assert ledger.bodies == [b"1", b"3"]
-    assert hosts.outbox(path) == [(second.id.hex(), f"The key was used. The key's first message is {first.id.hex()}.")]
+    assert hosts.outbox(path) == [(second.id.hex(), f"The key was used by {first.id.hex()}.")]
     [record] = [record for record in caplog.records if record.levelno == logging.ERROR]
     assert second.id.hex() in record.getMessage()
+    assert ids.show(ids.MESSAGE, second.id) in record.getMessage()
     assert first.id.hex() in record.getMessage()
     assert "acme" in record.getMessage()
 
@@ -259,6 +274,18 @@ def test_one_message_that_must_wait_stops_no_other(
 
     assert ledger.bodies == [b"0", b"2", b"1"]
     assert (left, len(hosts.outbox(path))) == (1, 0)
+
+
+def test_rows_that_were_moved_are_deleted_although_another_must_wait(
+    host: sqlite3.Connection, foreign: ForeignOutbox, mover: Mover, ledger: Ledger, message: Make, path: Path
+) -> None:
+    fill(host, foreign, message, PAGE)
+    ledger.jammed = {b"jammed"}
+    foreign.write(host, message(b"jammed"))  # alone on its page
+
+    mover.turn(0.0, sweep=True)
+
+    assert len(hosts.outbox(path)) == 1
 
 
 def test_large_bodies_come_in_small_pages(

@@ -18,9 +18,9 @@ from sqlalchemy.ext.asyncio import async_sessionmaker, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, sessionmaker
 from sqlalchemy.pool import StaticPool
 
-from anzol.errors import SessionRefused, StorageError
+from anzol.errors import SessionRefused, SettingsError, StorageError
 from anzol.relay import Relay
-from anzol.storage.face import NewMessage
+from anzol.storage.face import NewMessage, Storage
 from anzol.storage.foreign import ForeignOutbox
 from anzol.storage.outboxrows import DDL, create_outbox_table, outbox_table, pack, unpack
 from tests.sessions import hosts
@@ -232,6 +232,31 @@ def test_a_place_that_could_not_be_recorded_is_recorded_by_the_next_send(
     assert len(hosts.outbox(path)) == 2
 
 
+def test_settings_that_are_refused_do_not_undo_what_is_committed(
+    engine: sqlalchemy.Engine,
+    memory: sqlalchemy.Engine,
+    ledger: Ledger,
+    message: Make,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def refused() -> Storage:
+        raise SettingsError("There is no such folder.")
+
+    foreign = ForeignOutbox(refused, lambda: asyncio.run(refused()))
+    for each in (engine, memory):
+        with Session(each) as session:
+            session.add(Item(name="one"))
+            foreign.write(session, message())
+            session.commit()
+        with Session(each) as session:
+            assert session.query(Item).count() == 1
+    foreign.close()
+
+    assert foreign.sources == ()
+    assert waiting(memory) == [None]
+    assert caplog.text.count("There is no such folder.") == 2
+
+
 def test_no_thread_is_left_behind(engine: sqlalchemy.Engine, foreign: ForeignOutbox, message: Make) -> None:
     before = threading.active_count()
     with engine.begin() as connection:
@@ -359,16 +384,17 @@ async def test_an_async_session_in_memory_takes_its_messages_along(
 def test_a_conflicting_key_in_memory_is_set_aside_and_the_commit_stands(
     memory: sqlalchemy.Engine, foreign: ForeignOutbox, ledger: Ledger, message: Make, caplog: pytest.LogCaptureFixture
 ) -> None:
+    first = message(b"1", key="k")
     with Session(memory) as session:
         session.add(Item(name="one"))
-        foreign.write(session, message(b"1", key="k"))
+        foreign.write(session, first)
         foreign.write(session, message(b"2", key="k"))
         session.commit()
 
     with Session(memory) as session:
         assert session.query(Item).count() == 1
     assert ledger.bodies == [b"1"]
-    assert waiting(memory) == ["The key was used."]
+    assert waiting(memory) == [f"The key was used by {first.id.hex()}."]
     assert "set aside" in caplog.text
 
 

@@ -18,7 +18,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
-from anzol.errors import OutboxMissing, SendError, SessionRefused, StorageError
+from anzol.errors import AnzolError, OutboxMissing, SendError, SessionRefused
 from anzol.storage.face import Accept, NewMessage, Storage
 from anzol.storage.outboxrows import TABLE, Row, has_table, own_table, pack, unpack
 
@@ -187,7 +187,7 @@ class ForeignOutbox:
         except SendError as refusal:
             log.error("message %s of the caller's transaction is refused and set aside: %s", row.id, refusal)
             connection.execute(table.update().where(this).values(refused=str(refusal)))
-        except StorageError as fault:
+        except AnzolError as fault:
             log.error(
                 "message %s is committed but could not be taken in; the next commit tries again: %s", row.id, fault
             )
@@ -206,7 +206,7 @@ class ForeignOutbox:
     def _tell_storage(self, place: str) -> None:
         try:
             asyncio.run(self._add_source(place))
-        except StorageError as fault:
+        except AnzolError as fault:
             self._sources.pop(place, None)
             log.error("workers of other processes do not know of an outbox yet; the next send tells them: %s", fault)
 
