@@ -6,6 +6,8 @@ so that a type checker sees a forgotten ``await``; one that slips by is logged w
 
 from __future__ import annotations
 
+import asyncio
+import inspect
 import logging
 import sys
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterable, Mapping
@@ -14,7 +16,7 @@ from datetime import datetime, timedelta
 from enum import Enum
 from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, ParamSpec, Protocol, overload
+from typing import TYPE_CHECKING, Any, Final, ParamSpec, Protocol, TypeVar, overload
 from uuid import UUID
 
 from anzol import ids
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from anzol.catalog import Encoded
 
 P = ParamSpec("P")
+F = TypeVar("F", bound=Callable[..., Any])
 Webhook = str | Callable[..., Any]
 CustomerId = str | int | UUID
 
@@ -36,6 +39,14 @@ MAX_LABEL: Final = 128
 MAX_LABELS: Final = 10
 
 logger = logging.getLogger("anzol")
+
+
+def awaited_by_frameworks(function: F) -> F:
+    """Mark a function that returns a coroutine as one that is awaited, so that Starlette's background tasks do."""
+    if sys.version_info >= (3, 12):
+        return inspect.markcoroutinefunction(function)
+    function._is_coroutine = asyncio.coroutines._is_coroutine  # type: ignore[attr-defined]  # how 3.11 says it
+    return function
 
 
 class Sessions(Protocol):
@@ -91,6 +102,7 @@ class Recipient:
     ) -> Coroutine[Any, Any, Message]:
         """Send a webhook by its name; its arguments are checked when it is called."""
 
+    @awaited_by_frameworks
     def send(self, webhook: Webhook, /, *args: Any, **kwargs: Any) -> Coroutine[Any, Any, Message]:
         """Send a declared webhook, given as its function or by its name; to be awaited.
 

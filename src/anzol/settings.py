@@ -37,8 +37,6 @@ UNITS: Final = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
 DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)?", re.ASCII)
 # What Kubernetes puts into every container of a namespace that has a Service called `anzol`.
 KUBERNETES: Final = re.compile(r"ANZOL_PORT(_.*)?|ANZOL_SERVICE_.*", re.ASCII)
-# Set by the `anzol` program for the processes that it starts; no settings.
-OWN: Final[frozenset[str]] = frozenset()
 DEFAULT_URL: Final = "sqlite:///anzol.db"
 Network = IPv4Network | IPv6Network
 
@@ -241,7 +239,7 @@ def refuse_unknown_variables(variables: Mapping[str, str], known: tuple[str, ...
     names = {PREFIX + name.upper() for name in known}
     for variable in variables:
         name = variable.upper()
-        if name.startswith(PREFIX) and name not in names | OWN and not KUBERNETES.fullmatch(name):
+        if name.startswith(PREFIX) and name not in names and not KUBERNETES.fullmatch(name):
             raise SettingsError(f"There is no setting {variable}.", do=meant(name, sorted(names)))
 
 

@@ -15,7 +15,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from fastapi import APIRouter, FastAPI
+from fastapi import APIRouter, BackgroundTasks, FastAPI
 from fastapi.testclient import TestClient
 from pydantic import BaseModel
 
@@ -303,6 +303,16 @@ def test_sending_works_in_path_operations_with_and_without_a_lifespan(shop: Shop
         ids += [client.post(path).json() for path in ("/async", "/sync")]
 
     assert set(shop.webhooks.wait(stored(shop.webhooks))) == set(ids)
+
+
+def test_a_send_given_to_a_background_task_is_awaited(shop: Shop) -> None:
+    @shop.app.post("/later")
+    async def later(tasks: BackgroundTasks) -> None:
+        tasks.add_task(shop.webhooks.to("acme").send, shop.new_subscription, shop.subscription)
+
+    TestClient(shop.app).post("/later")
+
+    assert len(shop.webhooks.wait(stored(shop.webhooks))) == 1
 
 
 async def test_send_sync_works_where_a_loop_runs(shop: Shop) -> None:
