@@ -71,7 +71,8 @@ class Dispatcher:
         """Do one round; return whether it brought anything. *everywhere* looks into every lane held."""
         await self._read_again()
         order = self._order(everywhere=everywhere)
-        self._tenure.settlement.hurry()  # in the same transaction, where storage gathers
+        if self._tenure.settlement.hurry():
+            await asyncio.sleep(0)  # so that results go first, and both in one transaction where storage gathers
         done = await self._storage.dispatch(self._tenure.me, order)
         if done.lost:
             self.lost = True

@@ -87,10 +87,12 @@ class Settlement:
         """Call *do* once everything taken so far is written."""
         self._gathering.after.append(do)
 
-    def hurry(self) -> None:
-        """Write what there is without waiting for more."""
-        if self._gathering:
-            self._now.set()
+    def hurry(self) -> bool:
+        """Write what there is without waiting for more; return whether there is anything."""
+        if not self._gathering:
+            return False
+        self._now.set()
+        return True
 
     async def run(self) -> None:
         """Write for as long as there is something to write, until cancelled."""
