@@ -106,11 +106,12 @@ class Process:
 
     def _read(self) -> None:
         assert self._process.stdout is not None
-        for line in self._process.stdout:
-            if line == "ready\n":
-                self._ready.set()
-            elif line.endswith("\n"):
-                self.acknowledged.append(line.strip())
+        with self._process.stdout as lines:
+            for line in lines:
+                if line == "ready\n":
+                    self._ready.set()
+                elif line.endswith("\n"):
+                    self.acknowledged.append(line.strip())
 
     def kill(self) -> list[str]:
         """Kill it at once; return what it had acknowledged."""
