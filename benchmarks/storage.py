@@ -1,6 +1,6 @@
 """What storage alone costs: accept, fan out, claim and settle, without a request on the wire.
 
-    python benchmarks/storage.py [--messages 20000] [--endpoints 1000] [--batch 200] [--driver thread|loop] [--body 1000]
+    python benchmarks/storage.py [--messages 20000] [--endpoints 1000] [--batch 200] [--driver thread|loop]
 
 Beside it the limit: the same bodies inserted by a bare `sqlite3` connection, in the same batches, in the same run.
 Verified at the end: every accepted message is in the history as delivered, with one attempt.
@@ -162,8 +162,8 @@ async def run(path: Path, options: argparse.Namespace) -> None:
     await storage.close()
     verify(path, options.messages)
     print(
-        f"anzol   {options.driver:6} {options.endpoints} endpoints, batch {options.batch}: {options.messages / took:.0f}/s,"
-        f" {spent / options.messages * 1e6:.0f} us CPU each; accepted at {options.messages / accepted:.0f}/s;"
+        f"anzol   {options.driver:6} {options.endpoints} endpoints, batch {options.batch}:"
+        f" {options.messages / took:.0f}/s, {spent / options.messages * 1e6:.0f} us CPU each; accepted at {options.messages / accepted:.0f}/s;"
         f" {counted['rounds']} rounds"
     )
 

@@ -113,8 +113,7 @@ async def test_equal_keys_sent_from_threads_make_one_message(scene: Scene) -> No
 
     def send() -> None:
         ready.wait()
-        for number in range(20):
-            answers.append(scene.storage.accept_sync(scene.message(key=f"k{number}")))
+        answers.extend(scene.storage.accept_sync(scene.message(key=f"k{number}")) for number in range(20))
 
     threads = [threading.Thread(target=send) for _ in range(8)]
     for thread in threads:

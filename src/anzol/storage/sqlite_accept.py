@@ -132,7 +132,6 @@ def insert(work: Work, messages: Sequence[NewMessage], customers: dict[tuple[str
         work.fresh[first + offset] = content_of(message)
     work.insert("message_new", rows)
     work.insert("outbox_new", outbox)
-    work.nudging = True
 
 
 def message_row(seq: int, message: NewMessage, environment: int, customer_id: bytes) -> tuple[object, ...]:

@@ -113,6 +113,7 @@ def resend(work: Work, environment: str, message_id: str, endpoint_id: str) -> D
         raise Conflict(f"The endpoint {endpoint_id} is deleted.")
     if work.one("pending_of", message=message, endpoint=endpoint) is None:
         put_back(work, [(message, endpoint, attempts)])
+        work.run("outbox_resent", message=message)
     else:
         work.run("pending_hurry", message=message, endpoint=endpoint, now=work.now)
     touch(work, [endpoint])

@@ -16,6 +16,8 @@ select json_group_array(json_array(
                                       order by x.seq limit :page)
   join anzol_lane l on l.endpoint = e.seq
  where e.disabled is null
+   and not (o.resent and (exists (select 1 from anzol_pending p where p.message = m.seq and p.endpoint = e.seq)
+                       or exists (select 1 from anzol_delivery d where d.message = m.seq and d.endpoint = e.seq)))
    and case when m.only_endpoint is not null then e.id = m.only_endpoint
        else e.created_at <= m.created_at
         and (e.event_types = '[]' or exists (select 1 from json_each(e.event_types) t where t.value = m.event_type))

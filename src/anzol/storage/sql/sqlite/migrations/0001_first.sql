@@ -134,7 +134,8 @@ create table anzol_accepted (
     id integer primary key autoincrement,
     message integer not null,
     customer_id blob not null,
-    cursor integer not null default 0 -- the last endpoint it was expanded to
+    cursor integer not null default 0, -- the last endpoint it was expanded to
+    resent integer not null default 0 check (resent in (0, 1)) -- to some endpoint, before it was expanded to that
 );
 create index anzol_accepted_customer on anzol_accepted (customer_id);
 
