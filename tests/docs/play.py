@@ -27,11 +27,12 @@ NORUN = re.compile(r"^([A-Z_]+=\S+ )*(pip|uv|make|git|npm|docker|curl|python|pyt
 class Stage:
     """Where a page is played: its namespace, its running programs."""
 
-    def __init__(self, runner: asyncio.Runner) -> None:
+    def __init__(self, page: Path, runner: asyncio.Runner) -> None:
         self.runner = runner
         self.module: Any = ModuleType("page")
         self.lasting: list[subprocess.Popen[str]] = []
         self.port = self.module.page_port = free_port()
+        self.module.page_path = str(page)
         sys.modules["page"] = self.module
         sys.path.insert(0, str(Path.cwd()))
 
@@ -159,7 +160,7 @@ def main() -> None:
     """Play the page whose path is given."""
     page = Path(sys.argv[1])
     with asyncio.Runner() as runner:
-        stage = Stage(runner)
+        stage = Stage(page, runner)
         try:
             for block in blocks(page):
                 stage.play(block)

@@ -152,9 +152,13 @@ def shown(parameter: object) -> str:
 def default_of(field: object) -> str:
     from pydantic_core import PydanticUndefined
 
+    from anzol.settings import read_switch
+
     value = field.default if field.default_factory is None else field.default_factory()
     if value is PydanticUndefined:
         return "required"
+    if read_switch in [getattr(one, "func", None) for one in field.metadata]:
+        return "`on`" if value else "`off`"
     return "" if value in (None, "", (), []) else f"`{plain(value)}`"
 
 
