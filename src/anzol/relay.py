@@ -43,9 +43,9 @@ class Pace:
         self._last = now - FLOOR
 
     def nudged(self, now: float) -> None:
-        """Look soon, several times. A nudge does not put off the looks that are planned already."""
-        soon = self._looks[:1]
-        self._looks = soon + [now + after for after in AFTER_NUDGE if not soon or now + after > soon[0]]
+        """Look soon, several times. However often it is nudged, the look that is planned next is not put off."""
+        sooner = [look for look in self._looks if look < now + AFTER_NUDGE[0]]
+        self._looks = sooner[:1] + [now + after for after in AFTER_NUDGE]
 
     def looked(self, now: float) -> None:
         """Forget the looks that are past."""
