@@ -1,19 +1,19 @@
 """`make demo`: this example under `anzol dev`, its customer's endpoint being the test inbox, one event sent.
 
-DEMO_SECONDS=20 ends it by itself after that time; DEMO_PORT chooses another port than 8000.
+DEMO_SECONDS=20 ends it by itself after that time; DEMO_PORT chooses another port than 8000. What it stores is in a
+temporary folder, gone when it ends.
 """
 
 import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
-import urllib.error
 import urllib.request
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-FOLDER = HERE.parent.parent / "build" / "demo"
 ANZOL = Path(sys.executable).with_name("anzol")
 PORT = os.environ.get("DEMO_PORT", "8000")
 SECONDS = float(os.environ.get("DEMO_SECONDS", "0")) or None
@@ -27,11 +27,14 @@ Now you, in another terminal; it arrives in the inbox, signed and checked:
 
 
 def main() -> int:
-    FOLDER.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="anzol-demo-") as folder:
+        return run(folder)
+
+
+def run(folder: str) -> int:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("ANZOL_")}
     command = [ANZOL, "dev", HERE / "main.py", "--port", PORT, "--inbox-for", "acme", "--send", "new-subscription"]
-    print(f"Everything is kept in {FOLDER}.", flush=True)
-    dev = subprocess.Popen(command, cwd=FOLDER, env=environment)
+    dev = subprocess.Popen(command, cwd=folder, env=environment)
     signal.signal(signal.SIGTERM, lambda *_: dev.terminate())
     began = time.monotonic()
     try:
@@ -49,9 +52,9 @@ def ready(dev: subprocess.Popen) -> bool:
     """Wait until the app answers; say whether it did."""
     while dev.poll() is None:
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{PORT}/_anzol/inbox/arrivals", timeout=30):
+            with urllib.request.urlopen(f"http://127.0.0.1:{PORT}/_anzol/inbox/arrivals", timeout=1):
                 return True
-        except urllib.error.URLError:
+        except OSError:
             time.sleep(0.1)
     return False
 

@@ -7,11 +7,11 @@ every request with `standardwebhooks`, a library of other people. About 40 secon
 import http.client
 import json
 import os
-import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections import Counter
@@ -22,7 +22,6 @@ from pathlib import Path
 from standardwebhooks import Webhook, WebhookVerificationError
 
 HERE = Path(__file__).resolve().parent
-FOLDER = HERE.parent.parent / "build" / "demo-crash"
 MANY = 1000
 ANSWERED = 200  # of the many, before the receiver falls silent
 CALLERS = 8
@@ -101,7 +100,7 @@ class App:
 
     def start(self) -> None:
         command = [sys.executable, "-m", "uvicorn", "main:app", "--app-dir", HERE, "--port", str(self.port)]
-        self.process = subprocess.Popen([*command, "--log-level", "error"], cwd=FOLDER)
+        self.process = subprocess.Popen([*command, "--log-level", "error"])
         until("the app answers", lambda: self.process.poll() is not None or self.answers())
 
     def answers(self) -> bool:
@@ -137,10 +136,13 @@ class App:
 
 
 def main() -> int:
+    with tempfile.TemporaryDirectory(prefix="anzol-demo-") as folder:
+        os.chdir(folder)
+        return show()
+
+
+def show() -> int:
     began = time.monotonic()
-    shutil.rmtree(FOLDER, ignore_errors=True)
-    FOLDER.mkdir(parents=True)
-    os.chdir(FOLDER)
     for name in [name for name in os.environ if name.startswith("ANZOL_")]:
         del os.environ[name]
     os.environ["FASTAPI_ENV"] = "development"  # or deliveries to this machine itself are refused
