@@ -163,7 +163,8 @@ async def run(path: Path, options: argparse.Namespace) -> None:
     verify(path, options.messages)
     print(
         f"anzol   {options.driver:6} {options.endpoints} endpoints, batch {options.batch}:"
-        f" {options.messages / took:.0f}/s, {spent / options.messages * 1e6:.0f} us CPU each; accepted at {options.messages / accepted:.0f}/s;"
+        f" {options.messages / took:.0f}/s, {spent / options.messages * 1e6:.0f} us CPU each;"
+        f" accepted at {options.messages / accepted:.0f}/s;"
         f" {counted['rounds']} rounds"
     )
 
@@ -191,9 +192,8 @@ def limit(path: Path, options: argparse.Namespace) -> None:
         connection.execute("commit")
     took, spent = time.perf_counter() - began, cpu() - used
     connection.close()
-    print(
-        f"limit   bare inserts of the bodies: {options.messages / took:.0f}/s, {spent / options.messages * 1e6:.0f} us CPU each"
-    )
+    each = spent / options.messages * 1e6
+    print(f"limit   bare inserts of the bodies: {options.messages / took:.0f}/s, {each:.0f} us CPU each")
 
 
 def main() -> None:

@@ -114,12 +114,19 @@ class SqliteStorage:
     def begin(self) -> Work:
         """Open a transaction that may write."""
         if self._connection is None:
-            self._connection = connect(self.path, reading=False)
-            check_known(self._connection)
-            self._connection.execute("pragma busy_timeout = 0")
-        connection = self._connection
-        connection.execute("begin immediate")
-        return Work(connection, self._clock.micros(), self._vault, self._recent)
+            self._connection = self._open()
+        self._connection.execute("begin immediate")
+        return Work(self._connection, self._clock.micros(), self._vault, self._recent)
+
+    def _open(self) -> sqlite3.Connection:
+        connection = connect(self.path, reading=False)
+        try:
+            check_known(connection)
+        except BaseException:
+            connection.close()
+            raise
+        connection.execute("pragma busy_timeout = 0")  # the writer itself waits: a loop that drives it must not block
+        return connection
 
     def commit(self, work: Work) -> None:
         """Make it durable; remember new messages' contents if somebody here is going to send them."""
