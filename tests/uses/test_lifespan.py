@@ -19,7 +19,7 @@ from anzol.app import lifespan as module
 from anzol.app.lifespan import UnwatchedUse, Watch, overdue
 from anzol.clock import SystemClock
 from anzol.model import WorkerCard
-from tests.uses.conftest import Shop, Subscription
+from tests.uses.conftest import Shop
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
@@ -337,21 +337,13 @@ def test_a_handler_stays_the_function_that_it_was(shop: Shop) -> None:
     assert tell(None) == "told"
 
 
-def test_no_thread_is_left_behind(shop: Shop) -> None:
+def test_nothing_stays_open_after_the_lifespan_and_all_opens_again(shop: Shop) -> None:
     before = set(threading.enumerate())
     with TestClient(shop.app):
-        shop.webhooks.to("acme").send_sync(shop.new_subscription, Subscription(username="ada", monthly_fee=1))
-    left = [thread.name for thread in set(threading.enumerate()) - before if not thread.daemon]
-
-    assert left == []
-
-
-def test_nothing_stays_open_after_the_lifespan_and_all_opens_again(shop: Shop) -> None:
-    with TestClient(shop.app):
         first = shop.webhooks.to("acme").send_sync(shop.new_subscription, shop.subscription)
-    named = [thread.name for thread in threading.enumerate() if thread.name.startswith("anzol")]
+    left = {thread.name for thread in set(threading.enumerate()) - before}
 
-    assert named == []
+    assert [name for name in left if name.startswith("anzol")] == []
     assert shop.webhooks.wait(shop.webhooks.messages.get(first.id)).customer == "acme"
 
 

@@ -30,6 +30,8 @@ class Sessions:
     def write(self, session: Any, message: NewMessage) -> None:
         session.written.append(message)
 
+    def close(self) -> None: ...
+
 
 opened: list[Session] = []
 
@@ -59,11 +61,12 @@ def app() -> FastAPI:
 
 
 @pytest.fixture
-def webhooks(app: FastAPI, settings: Settings) -> Webhooks:
+def webhooks(app: FastAPI, settings: Settings) -> Iterator[Webhooks]:
     webhooks = Webhooks(app, settings)
-    webhooks.core.sessions = Sessions()  # type: ignore[assignment]  # a fake of the two functions that are used
+    webhooks.core.sessions = Sessions()  # type: ignore[assignment]  # a fake of the functions that are used
     app.webhooks.post("new-subscription")(new_subscription)
-    return webhooks
+    yield webhooks
+    webhooks.wait(webhooks.close())
 
 
 def new_subscription(body: Subscription) -> None: ...

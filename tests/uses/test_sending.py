@@ -30,6 +30,7 @@ from anzol import (
     Message,
     PayloadTooLarge,
     Settings,
+    SettingsError,
     UnknownWebhook,
     Webhooks,
 )
@@ -387,6 +388,7 @@ async def test_a_router_sends_without_an_application(settings: Settings) -> None
     message = await webhooks.to("acme").send(invoice_paid, Subscription(username="ada", monthly_fee=1))
 
     assert (await webhooks.messages.get(message.id)).event_type == "invoice.paid"
+    await webhooks.close()
 
 
 async def test_a_function_whose_router_is_not_installed_is_refused_with_the_mend(settings: Settings) -> None:
@@ -400,6 +402,35 @@ async def test_a_function_whose_router_is_not_installed_is_refused_with_the_mend
 
     with pytest.raises(UnknownWebhook, match=r"its router is not part of app\.webhooks"):
         await webhooks.to("acme").send(invoice_paid, Subscription(username="ada", monthly_fee=1))
+
+
+async def test_what_any_installed_application_declares_can_be_sent(settings: Settings) -> None:
+    router, extra = APIRouter(), APIRouter()
+    webhooks = Webhooks(router, settings)
+    router.post("invoice.paid")(lambda: None)
+
+    @extra.post("invoice.void")
+    def invoice_void(body: Subscription) -> None: ...
+
+    first, second = FastAPI(webhooks=router), FastAPI(webhooks=router)
+    first.webhooks = APIRouter()
+    first.webhooks.include_router(router)
+    first.webhooks.include_router(extra)
+    webhooks.install(first)
+    webhooks.install(second)
+
+    await webhooks.to("acme").send(invoice_void, Subscription(username="ada", monthly_fee=1))
+    with pytest.raises(UnknownWebhook, match=r"Did you mean 'invoice\.paid'"):
+        await webhooks.to("acme").send("invoice.pay")
+    await webhooks.close()
+
+
+async def test_send_sync_raises_what_opening_raises_where_a_loop_runs(tmp_path: Path) -> None:
+    webhooks = Webhooks(APIRouter(), Settings(database_url=f"sqlite:///{tmp_path}/not-there/anzol.db"))
+    webhooks.core.source.post("a")(lambda: None)
+
+    with pytest.raises(SettingsError, match="not-there of the database is not there"):
+        webhooks.to("acme").send_sync("a")
 
 
 def test_an_application_that_lacks_the_router_is_refused_at_its_start(settings: Settings) -> None:
