@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-WORKLOADS = ("start", "latency", "deliver")
+WORKLOADS = ("start", "send", "latency", "deliver")
 
 for workload in WORKLOADS:
     subprocess.run([sys.executable, "-m", f"benchmarks.{workload}", "--keep"], check=True)

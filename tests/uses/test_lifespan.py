@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sqlite3
 import threading
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -192,6 +193,15 @@ def test_start_up_lists_the_webhooks_in_one_line(shop: Shop, caplog: pytest.LogC
 
     listed = [record.getMessage() for record in caplog.records if "new-subscription" in record.getMessage()]
     assert listed == ["Webhooks of environment default: new-subscription (POST), stopped (POST)."]
+
+
+def test_start_up_stores_what_is_declared(shop: Shop) -> None:
+    with TestClient(shop.app):
+        pass
+
+    with closing(sqlite3.connect(shop.settings.database)) as database:
+        names = [name for (name,) in database.execute("select name from anzol_event_type order by name")]
+    assert names == ["new-subscription", "stopped"]
 
 
 def test_start_up_says_once_where_the_database_is(shop: Shop, caplog: pytest.LogCaptureFixture) -> None:
