@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import sqlite3
+import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import closing
@@ -286,6 +287,45 @@ def test_rows_that_were_moved_are_deleted_although_another_must_wait(
     mover.turn(0.0, sweep=True)
 
     assert len(hosts.outbox(path)) == 1
+
+
+def test_rows_that_cannot_be_deleted_at_the_end_are_left_to_the_next_worker(
+    host: sqlite3.Connection, foreign: ForeignOutbox, ledger: Ledger, message: Make, path: Path
+) -> None:
+    url = f"sqlite:///{path}"
+    first, second = (Mover(url, lambda messages: take_in(ledger, messages)) for _ in range(2))
+    first.turn(10.0)
+    fill(host, foreign, message, 1)
+    first.turn(10.1)
+    host.execute("begin immediate")
+    first.close()
+    left = len(hosts.outbox(path))
+    host.execute("commit")
+    moved = second.turn(20.0)
+    second.close()
+
+    assert (left, moved) == (1, 0)
+    assert hosts.outbox(path) == []
+    assert len(ledger.bodies) == 1
+
+
+def test_a_file_that_is_no_database_is_logged(path: Path, mover: Mover, caplog: pytest.LogCaptureFixture) -> None:
+    path.write_bytes(b"no database at all" * 100)
+
+    assert mover.turn(0.0) == 0
+    assert "file is not a database" in caplog.text
+
+
+def test_a_worker_without_sqlalchemy_says_what_to_install(
+    ledger: Ledger, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "sqlalchemy", None)
+    mover = Mover("mysql+pymysql://me:secret@host/db", lambda messages: take_in(ledger, messages))
+    mover.turn(0.0)
+    mover.close()
+
+    assert "anzol[sqlalchemy]" in caplog.text
+    assert "secret" not in caplog.text
 
 
 def test_large_bodies_come_in_small_pages(

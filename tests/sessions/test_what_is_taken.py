@@ -18,7 +18,7 @@ from sqlalchemy.ext.asyncio import async_sessionmaker, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, sessionmaker
 from sqlalchemy.pool import StaticPool
 
-from anzol.errors import SessionRefused, SettingsError, StorageError
+from anzol.errors import OutboxMissing, SessionRefused, SettingsError, StorageError
 from anzol.relay import Relay
 from anzol.storage.face import NewMessage, Storage
 from anzol.storage.foreign import ForeignOutbox
@@ -122,6 +122,32 @@ def test_the_callers_handlers_see_nothing_of_it(
         session.rollback()
 
     assert seen == []
+
+
+def test_where_a_failed_statement_ends_the_transaction_the_table_is_looked_for_first(
+    tmp_path: Path, engine: sqlalchemy.Engine, foreign: ForeignOutbox, message: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on PostgreSQL, played on SQLite."""
+    monkeypatch.setattr("anzol.storage.foreign.UNSPOILT", ())
+    hosts.prepare(tmp_path / "bare.db", outbox=False)
+    statements: list[str] = []
+    bare = create_engine(f"sqlite:///{tmp_path / 'bare.db'}")
+    for each in (bare, engine):
+        event.listen(each, "before_cursor_execute", lambda *told: statements.append(told[2].split()[0].upper()))
+    with Session(bare) as session, pytest.raises(OutboxMissing):
+        foreign.write(session, message())
+    without = statements.copy()
+    statements.clear()
+    with Session(engine) as session:
+        for _ in range(2):
+            foreign.write(session, message())
+        session.commit()
+    bare.dispose()
+
+    assert "INSERT" not in without
+    assert statements.count("INSERT") == 2
+    assert statements[-1] == "INSERT"
+    assert len([each for each in statements if each == "PRAGMA"]) < 4
 
 
 def test_translated_schemas_do_not_hide_the_row(
