@@ -19,6 +19,7 @@ log = logging.getLogger("anzol.worker")
 
 SWEEP: Final = 0.25  # seconds between looks at every lane held
 LOOK: Final = 1.0  # seconds until a held lane is looked into without a reason
+CROWDED: Final = 1.0  # seconds that a lane is held at most when more lanes wait than can be held
 TAKE: Final = 100  # lanes taken in one round
 IDLE_ROUNDS: Final = 10  # empty rounds after which the poll slackens
 SLACK: Final = 1.4  # so that polling, heartbeat and the rest stay under one query a second
@@ -151,10 +152,10 @@ class Dispatcher:
         now = self._clock.micros()
         for lane in self._tenure.lanes.values():
             self._turns.watch(lane)
-            if crowded and lane.turn_count >= self._rules.turn_claims:
+            if crowded and self._had_its_turn(lane, monotonic):
                 lane.closing = True
                 self._tenure.give_back(lane)
-            if self._idle(lane, now, monotonic):
+            if self._idle(lane, now, monotonic - (0.0 if crowded else self._rules.linger)):
                 self._release.append(lane.endpoint_id)
                 continue
             if monotonic - lane.looked_at >= LOOK:
@@ -167,13 +168,17 @@ class Dispatcher:
         for endpoint in self._release:
             self._rooms.pop(endpoint, None)
 
-    def _idle(self, lane: Lane, now: int, monotonic: float) -> bool:
-        """Say whether a lane may be given back."""
+    def _had_its_turn(self, lane: Lane, monotonic: float) -> bool:
+        """Say whether a lane has been held long enough while others wait to be held."""
+        return lane.turn_count >= self._rules.turn_claims or monotonic - lane.taken >= CROWDED
+
+    def _idle(self, lane: Lane, now: int, since: float) -> bool:
+        """Say whether a lane may be given back: nothing of it is here, and it did nothing *since* (monotonic)."""
         if not lane.dry():
             return False
         if lane.closing or not lane.active:
             return True
-        return not (lane.behind and lane.open(now)) and monotonic - lane.last >= self._rules.linger
+        return not (lane.behind and lane.open(now)) and lane.last <= since
 
     # What came of it
 

@@ -113,7 +113,6 @@ class Executor:
             return
         was_open = lane.circuit.open_until is not None
         lane.circuit = HEALTHY
-        lane.behind = lane.behind or was_open  # nothing was claimed meanwhile
         told = [incident(Incident.ENDPOINT_RECOVERED, lane, "It answers again.")] if was_open else []
         lane.tenure.settlement.add_health(lane, *told)
 
@@ -153,6 +152,8 @@ class Executor:
         if verdict.due_at is not None:
             lane.tenure.due(lane, verdict.due_at)
         settlement.add(lane, Settled(claim.id, verdict.cause, verdict.due_at, verdict.step, attempt))
+        if lane.profile.fifo and lane.behind:
+            lane.tenure.wake.set()  # a round in the same transaction as this result claims the next in order
         if verdict.cause is Cause.GAVE_UP:
             settlement.add_incident(incident(Incident.MESSAGE_EXHAUSTED, lane, reply.detail, claim.content.message_id))
 

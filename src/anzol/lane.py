@@ -50,6 +50,7 @@ class Lane:
         "rules",
         "schedule",
         "slow",
+        "taken",
         "tenure",
         "throttle",
         "timed",
@@ -78,7 +79,7 @@ class Lane:
         self.slow = self.circuit.failures > 0
         self.concurrency = Concurrency(begin=1 if self.slow else rules.begin, ceiling=rules.ceiling)
         self.throttle: Throttle | None = None
-        self.last = self.turn_began = self.looked_at = now
+        self.last = self.taken = self.turn_began = self.looked_at = now
         self.turn_count = 0
         self.apply(profile, now)
 

@@ -186,7 +186,8 @@ class Memory:
             return Dispatched(lost=True)
         for endpoint in order.release:
             assert not any(one.holder == me for one in self._of(endpoint)), "a lane was released with claims"
-            self.lanes[endpoint] = None
+            del self.lanes[endpoint]
+            self.lanes[endpoint] = None  # at the tail
         waiting = [one for one, holder in self.lanes.items() if holder is None and self._dues(one, now)]
         taken = waiting[: order.take]
         self.lanes |= dict.fromkeys(taken, me)

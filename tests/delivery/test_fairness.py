@@ -122,3 +122,19 @@ def test_a_long_queue_leaves_places_to_those_who_come_later() -> None:
         return waited
 
     assert run(story()) < 0.6
+
+
+def test_more_lanes_than_can_be_held_all_have_their_turn() -> None:
+    async def story() -> list[float]:
+        scene = Scene(DeliveryRules(lanes=5))
+        endpoints = [scene.memory.endpoint(f"busy{number}.example") for number in range(20)]
+        async with scene.working():
+            await traffic(scene, endpoints, 30, Random(3))
+            await asyncio.sleep(5)
+            assert not scene.memory.pending
+        return waits(scene, "busy")
+
+    found = run(story())
+
+    assert len(found) > 1000
+    assert found[-1] < 5

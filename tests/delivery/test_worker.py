@@ -116,9 +116,10 @@ def test_retries_of_a_lane_that_is_held_or_was_given_back_are_made_on_time() -> 
     assert run(story()) == [1.0, 2.0, 60.0]
 
 
-def test_a_schedule_that_begins_later_is_honoured() -> None:
+@pytest.mark.parametrize("delay", [1.5, 30.0])
+def test_a_schedule_that_begins_later_is_honoured(delay: float) -> None:
     async def story() -> float:
-        scene = Scene(DeliveryRules(schedule=(timedelta(seconds=30),)))
+        scene = Scene(DeliveryRules(schedule=(timedelta(seconds=delay),)))
         endpoint = scene.memory.endpoint("one.example")
         async with scene.working():
             began = scene.clock.monotonic()
@@ -127,7 +128,7 @@ def test_a_schedule_that_begins_later_is_honoured() -> None:
             assert [settled.attempt is not None for _, settled in scene.memory.attempts] == [True]
         return round(scene.script.sent[0][0] - began, 1)
 
-    assert run(story()) == 30.0
+    assert run(story()) == delay
 
 
 def test_fifo_order_is_kept_through_retries() -> None:
@@ -235,6 +236,28 @@ def test_when_a_secret_ends_the_profile_is_read_again() -> None:
     assert run(story()) == 1
 
 
+def test_what_comes_for_a_lane_that_has_just_answered_410_goes_back() -> None:
+    async def story() -> None:
+        scene = Scene()
+        scene.script.answers["one.example"] = after(0.0005, reply(410))
+        endpoint = scene.memory.endpoint("one.example")
+        real = scene.memory.settle
+        async with scene.working():
+            scene.memory.settle = away  # type: ignore[method-assign]  # the disabling is not written yet
+            for _ in range(30):
+                scene.memory.put(endpoint)
+                await asyncio.sleep(0.0003)
+            await asyncio.sleep(1)
+            begun = len(scene.script.sent)
+            scene.memory.settle = real  # type: ignore[method-assign]  # back
+            await asyncio.sleep(2)
+            assert {one.holder for one in scene.memory.pending.values()} == {None}
+        assert begun == len(scene.script.sent) <= 12
+        assert len(scene.memory.told(Incident.ENDPOINT_DISABLED)) == 1
+
+    run(story())
+
+
 # Stopping
 
 
@@ -248,6 +271,10 @@ def test_stopping_gives_back_what_has_not_started_and_finishes_the_rest() -> Non
                 scene.memory.put(endpoint)
             await asyncio.sleep(0.5)
             begun = len(scene.script.sent)
+            scene.worker.stop()
+            await asyncio.sleep(1)
+            assert sum(one.holder is not None for one in scene.memory.pending.values()) == begun
+            await asyncio.sleep(5)
         assert 0 < begun < 20
         assert len(scene.script.sent) == begun
         assert list(scene.memory.ended.values()) == [Cause.ACCEPTED] * begun
@@ -480,6 +507,7 @@ def test_timeouts_open_the_circuit_and_no_attempt_is_burnt_while_it_is_open() ->
                 scene.memory.put(endpoint)
             await asyncio.sleep(8)
             opened = len(scene.script.sent)
+            assert {one.holder for one in scene.memory.pending.values()} == {None}
             await asyncio.sleep(3600)
         assert len(scene.memory.told(Incident.ENDPOINT_FAILING)) == 1
         return opened, len(scene.script.sent) - opened
