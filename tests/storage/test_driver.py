@@ -262,6 +262,20 @@ async def test_own_commits_do_not_nudge_like_others(scene: Scene) -> None:
     end()
 
 
+async def test_a_listener_that_fails_does_not_have_things_done_twice(scene: Scene) -> None:
+    def broken() -> None:
+        raise RuntimeError("Event loop is closed")
+
+    end = scene.storage.listen(broken)
+
+    await scene.accept()
+    await scene.endpoint()
+    end()
+
+    assert len((await scene.storage.endpoints(ENVIRONMENT)).items) == 1
+    assert len((await scene.storage.messages(ENVIRONMENT, Selection())).items) == 1
+
+
 def test_looking_for_others_gets_slower_when_idle() -> None:
     assert [watch_interval(idle) for idle in (0, 1.9, 30, 3600)] == [0.010, 0.010, 0.050, 0.250]
 

@@ -11,6 +11,7 @@ import sqlite3
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -62,6 +63,7 @@ from anzol.storage.face import (
     Unset,
 )
 from anzol.storage.migrations import check_known
+from anzol.storage.sqlite_checkpoints import Checkpoints
 from anzol.storage.sqlite_connections import Readers, connect, on_fork
 from anzol.storage.sqlite_dispatch import Memory
 from anzol.storage.sqlite_work import Work
@@ -69,7 +71,8 @@ from anzol.storage.sqlite_writer import Op, Writer, explained
 from anzol.storage.vault import Vault
 
 T = TypeVar("T")
-REMEMBERED: Final = 16 * 1024 * 1024  # bytes of bodies kept for a worker in this process
+REMEMBERED: Final = 16 * 1024 * 1024  # bytes of messages kept for a worker in this process
+BESIDE: Final = 1024  # bytes that a message takes beside its body, about
 READERS: Final = 2
 ERASED: Final = 500  # messages erased in one transaction
 
@@ -103,9 +106,11 @@ class SqliteStorage:
     def _start(self) -> None:
         """Begin with nothing open: in a new storage, and in a child after a fork."""
         self._connection: sqlite3.Connection | None = None
+        self._forking = False
         self._data_version = 0
         self._readers = Readers(self.path, READERS)
         self._pool: ThreadPoolExecutor | None = None
+        self._checkpoints = Checkpoints(self.path, self._readers, self._threads)
         self._closing = threading.Lock()
         self._writer = Writer(self, self._look, self._listened, patience=self._patience, nap=self._nap)
 
@@ -125,16 +130,21 @@ class SqliteStorage:
         except BaseException:
             connection.close()
             raise
+        self._checkpoints.prepare(connection)
         connection.execute("pragma busy_timeout = 0")  # the writer itself waits: a loop that drives it must not block
         return connection
 
     def commit(self, work: Work) -> None:
-        """Make it durable; remember new messages' contents if somebody here is going to send them."""
+        """Make it durable."""
         work.connection.execute("commit")
+
+    def committed(self, work: Work) -> None:
+        """Remember new messages' contents if somebody here is going to send them; say that there is work."""
         if work.fresh and self._listeners:
             self._remember(work.fresh)
         if work.nudging:
             self._nudge()
+        self._checkpoints.after_commit(work.connection)
 
     def rollback(self) -> None:
         """Forget what was done, and numbers that may be given to others now."""
@@ -145,10 +155,10 @@ class SqliteStorage:
 
     def _remember(self, fresh: Mapping[int, Content]) -> None:
         self._recent.update(fresh)
-        self._recent_bytes += sum(len(content.body) for content in fresh.values())
-        while self._recent_bytes > REMEMBERED:
+        self._recent_bytes += sum(len(content.body) + BESIDE for content in fresh.values())
+        while self._recent_bytes > REMEMBERED and self._recent:
             oldest = self._recent.pop(next(iter(self._recent)))
-            self._recent_bytes -= len(oldest.body)
+            self._recent_bytes -= len(oldest.body) + BESIDE
 
     def _look(self) -> bool:
         """Say whether another process has committed since the last look."""
@@ -161,12 +171,19 @@ class SqliteStorage:
             self._nudge()
         return changed
 
+    def idle(self) -> None:
+        """Nothing has happened for a while."""
+        if self._connection is not None:
+            self._checkpoints.when_idle(self._connection)
+
     def _listened(self) -> bool:
         return bool(self._listeners)
 
     def _nudge(self) -> None:
         for nudge in list(self._listeners):
-            nudge()
+            # A worker that stops takes its loop away before its listener; a nudge may be lost.
+            with suppress(RuntimeError):
+                nudge()
 
     # --- forks ------------------------------------------------------------------------------------------------------
 
@@ -175,11 +192,14 @@ class SqliteStorage:
         self._writer.gate.acquire()
         self._readers.hold()
         self._close_writing()
+        self._forking = True
 
     def after_fork_in_parent(self) -> None:
         """Go on."""
-        self._readers.let_go()
-        self._writer.gate.release()
+        if self._forking:  # else it was made while others were told of the fork
+            self._forking = False
+            self._readers.let_go()
+            self._writer.gate.release()
 
     def after_fork_in_child(self) -> None:
         """Begin anew: the parent's threads, listeners and queue are not ours."""
@@ -229,9 +249,12 @@ class SqliteStorage:
 
     async def _read(self, function: Callable[..., T], *arguments: Any) -> T:
         """Read in a thread, from one snapshot."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads(), self._read_now, function, arguments)
+
+    def _threads(self) -> ThreadPoolExecutor:
         if self._pool is None:
             self._pool = ThreadPoolExecutor(READERS, thread_name_prefix="anzol-reader")
-        return await asyncio.get_running_loop().run_in_executor(self._pool, self._read_now, function, arguments)
+        return self._pool
 
     def _read_now(self, function: Callable[..., T], arguments: tuple[Any, ...]) -> T:
         try:
@@ -365,6 +388,7 @@ class SqliteStorage:
 
     async def delete_customer(self, environment: str, uid: str) -> None:
         customer_id = await self._change(sqlite_register.delete_customer, environment, uid)
+        self._recent.clear()
         # Page by page: a customer may have millions of messages. What a crash leaves, housekeeping erases.
         while await self._change(sqlite_clean.erase, customer_id, ERASED):
             pass

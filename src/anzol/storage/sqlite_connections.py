@@ -70,7 +70,7 @@ class Readers:
     @contextmanager
     def borrow(self) -> Iterator[sqlite3.Connection]:
         """Lend a connection."""
-        with self._places:
+        with self.place():
             connection = self._free.pop() if self._free else connect(self._path, reading=True)
             try:
                 yield connection
@@ -78,6 +78,12 @@ class Readers:
                 if connection.in_transaction:
                     connection.rollback()
                 self._free.append(connection)
+
+    @contextmanager
+    def place(self) -> Iterator[None]:
+        """Keep a fork waiting while something is open."""
+        with self._places:
+            yield
 
     def close(self) -> None:
         """Close what nobody reads with."""

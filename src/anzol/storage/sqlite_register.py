@@ -61,7 +61,6 @@ def delete_customer(work: Work, environment: str, uid: str) -> bytes:
     for query in ("customer_outbox_gone", "customer_keys_gone", "customer_rules_gone"):
         work.run(query, customer_id=customer_id)
     work.run("customer_deleted", id=customer_id, now=work.now)
-    work.recent.clear()
     return customer_id
 
 

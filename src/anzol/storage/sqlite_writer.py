@@ -74,7 +74,13 @@ class Transactions(Protocol):
 
     def commit(self, work: Work) -> None: ...
 
+    def committed(self, work: Work) -> None:
+        """Do what follows a commit; must not raise, or what was done would be done again."""
+        ...
+
     def rollback(self) -> None: ...
+
+    def idle(self) -> None: ...
 
 
 IDLE_AFTER: Final = 2.0  # seconds without work until looking for others' commits gets slower
@@ -161,7 +167,10 @@ class Writer:
         with self.gate:
             if self.look():
                 self.active_at = time.monotonic()
-        return watch_interval(time.monotonic() - self.active_at)
+            idle = time.monotonic() - self.active_at
+            if idle > IDLE_AFTER:
+                self.transactions.idle()
+        return watch_interval(idle)
 
     def tick(self) -> bool:
         """Do what is queued, in one transaction; False when the database is locked and some of it still waits."""
@@ -202,6 +211,7 @@ class Writer:
         except BaseException:
             self.transactions.rollback()
             raise
+        self.transactions.committed(work)
 
     def _postpone(self, ops: list[Op]) -> list[Op]:
         """Queue again what may wait for the lock; return what has waited long enough, with its error."""
