@@ -1,7 +1,8 @@
 """A message inside the caller's own transaction: one row of ``anzol_outbox`` beside the caller's own tables.
 
 The caller's commit makes the message exist; a rollback, or that of a savepoint, leaves nothing. The relay moves
-committed rows over. Nothing here waits for Anzol's own database, flushes the caller's objects, or ends a transaction.
+committed rows over. Nothing here flushes the caller's objects or ends a transaction, nor waits for Anzol's own database
+but once: of a database that this process writes to for the first time, storage is told before the send returns.
 
 SQLAlchemy is never imported unless the caller's object is one of its own.
 """
@@ -32,7 +33,11 @@ PLACE: Final = "anzol.place"  # in Connection.info: which database this is
 CHECKED: Final = "anzol.table"  # in Connection.info: the table was seen
 MEMORY: Final = ""  # the place of a database that no other connection can see
 INSERT: Final = "insert into main.anzol_outbox (id, head, body) values (?, ?, ?)"
+TELLING: Final = 1.0  # seconds that the first send waits at most until storage knows of a database
 UNSPOILT: Final = ("sqlite", "mysql", "mariadb")  # where a refused statement leaves the transaction usable
+
+
+Telling = threading.Thread | None
 
 
 class Kind(Enum):
@@ -64,6 +69,7 @@ class ForeignOutbox:
     """Writes messages into callers' transactions, and knows into which databases it did.
 
     Each database is told to storage once, from a short-lived thread, so that workers of other processes find it too.
+    The send that began this waits for it: a script may end with its commit, and take the knowledge with it.
 
     Args:
         storage, storage_sync: Return Anzol's own database, ready; called when it is first needed.
@@ -91,22 +97,26 @@ class ForeignOutbox:
         kind = kind_of(session)
         if kind in AWAITED:
             raise must_be_awaited(session)
-        self._write(kind, session, pack(message))
+        telling = self._write(kind, session, pack(message))
+        if telling is not None:
+            telling.join(TELLING)
 
     async def write_async(self, session: object, message: NewMessage) -> None:
         """Write *message* in the transaction of any session or connection; raises as `write` does."""
         kind, row, given = kind_of(session), pack(message), _any(session)
         match kind:
             case Kind.ASYNC_SESSION:
-                await given.run_sync(self._through_session, row)
+                telling = await given.run_sync(self._through_session, row)
             case Kind.ASYNC_SCOPED:
-                await given().run_sync(self._through_session, row)
+                telling = await given().run_sync(self._through_session, row)
             case Kind.ASYNC_CONNECTION:
-                await given.run_sync(self._through_connection, row)
+                telling = await given.run_sync(self._through_connection, row)
             case Kind.AIOSQLITE:
-                await self._through_aiosqlite(given, row)
+                telling = await self._through_aiosqlite(given, row)
             case _:
-                self._write(kind, session, row)
+                telling = self._write(kind, session, row)
+        if telling is not None:
+            await asyncio.to_thread(telling.join, TELLING)
 
     def listen(self, nudge: Callable[[str], None]) -> Callable[[], None]:
         """Call *nudge* with a database's URL when rows of it may be about to be committed; return what ends this."""
@@ -115,34 +125,36 @@ class ForeignOutbox:
 
     def close(self) -> None:
         """Wait until storage has been told of every database."""
-        for thread in list(self._sources.values()):
+        with self._lock:
+            threads = list(self._sources.values())
+        for thread in threads:
             thread.join()
 
-    def _write(self, kind: Kind, session: object, row: Row) -> None:
+    def _write(self, kind: Kind, session: object, row: Row) -> Telling:
         given = _any(session)
         match kind:
             case Kind.SESSION:
-                self._through_session(given, row)
+                return self._through_session(given, row)
             case Kind.SCOPED:
-                self._through_session(given(), row)
+                return self._through_session(given(), row)
             case Kind.CONNECTION:
-                self._through_connection(given, row)
+                return self._through_connection(given, row)
             case _:
-                self._through_sqlite(given, row)
+                return self._through_sqlite(given, row)
 
-    def _through_session(self, session: Session, row: Row) -> None:
-        self._through_connection(connection_of(session), row)
+    def _through_session(self, session: Session, row: Row) -> Telling:
+        return self._through_connection(connection_of(session), row)
 
-    def _through_connection(self, connection: Connection, row: Row) -> None:
+    def _through_connection(self, connection: Connection, row: Row) -> Telling:
         insert(connection, row)
         place = place_of(connection)
         if place == MEMORY:
             _watch(connection, self._carry_over)
-        else:
-            self._remember(place)
-            _watch(connection, self._committing)
+            return None
+        _watch(connection, self._committing)
+        return self._remember(place)
 
-    def _through_sqlite(self, connection: sqlite3.Connection, row: Row) -> None:
+    def _through_sqlite(self, connection: sqlite3.Connection, row: Row) -> Telling:
         place = sqlite_place(plain_cursor(connection).execute("pragma database_list").fetchall())
         refuse_memory(place)
         try:
@@ -150,10 +162,10 @@ class ForeignOutbox:
         except sqlite3.OperationalError as cause:
             explain(cause, place)
             raise
-        self._remember(place)
         self._nudge(place)
+        return self._remember(place)
 
-    async def _through_aiosqlite(self, connection: Any, row: Row) -> None:
+    async def _through_aiosqlite(self, connection: Any, row: Row) -> Telling:
         place = sqlite_place([tuple(each) for each in await connection.execute_fetchall("pragma database_list")])
         refuse_memory(place)
         try:
@@ -161,8 +173,8 @@ class ForeignOutbox:
         except sqlite3.OperationalError as cause:
             explain(cause, place)
             raise
-        self._remember(place)
         self._nudge(place)
+        return self._remember(place)
 
     def _committing(self, connection: Connection) -> None:
         # Core says "commit" before it commits: whoever is nudged looks several times.
@@ -194,25 +206,32 @@ class ForeignOutbox:
         else:
             connection.execute(table.delete().where(this))
 
-    def _remember(self, place: str) -> None:
+    def _remember(self, place: str) -> Telling:
+        """Begin to tell storage of a database that is new to this process; return the thread that does."""
         if place in self._sources:
-            return
-        # Not daemonic: a script that commits and ends has told storage before it is gone.
+            return None
         teller = threading.Thread(target=self._tell_storage, args=(place,), name="anzol-outbox-source")
         with self._lock:
-            if self._sources.setdefault(place, teller) is teller:
-                teller.start()
+            if self._sources.setdefault(place, teller) is not teller:
+                return None
+            teller.start()
+            return teller
 
     def _tell_storage(self, place: str) -> None:
+        told = False
         try:
             asyncio.run(self._add_source(place))
+            told = True
         except AnzolError as fault:
-            self._sources.pop(place, None)
             log.error("workers of other processes do not know of an outbox yet; the next send tells them: %s", fault)
+        finally:
+            if not told:
+                self._sources.pop(place, None)
 
     async def _add_source(self, place: str) -> None:
         storage = await self._storage()
-        await storage.add_outbox_source(place)
+        if place not in await storage.outbox_sources():
+            await storage.add_outbox_source(place)
 
 
 def kind_of(session: object) -> Kind:
