@@ -13,9 +13,10 @@ from typing import Any, Final
 from uvicorn import Config, Server
 from uvicorn.supervisors.statreload import StatReload
 
-from anzol.cli.exits import code_of
+from anzol.cli.exits import Exit, code_of
 from anzol.cli.plan import Plan
 from anzol.cli.screen import coloured, show_error
+from anzol.cli.served import DevApp
 from anzol.errors import AnzolError
 
 PATIENCE: Final = 10  # seconds for open requests when it stops
@@ -30,21 +31,32 @@ class DevServer(Server):
         try:
             super().run(sockets)
         except AnzolError as error:
-            plan = Plan.handed_over()
-            show_error(error, as_json=plan.as_json)
+            show_error(error, as_json=Plan.handed_over().as_json)
+            self._say_what_next()
             sys.exit(code_of(error))
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         try:
             await super().startup(sockets)
         except SystemExit:
-            failed = getattr(self.config.loaded_app, "failed", None)
-            raise SystemExit(3 if failed is None else code_of(failed)) from None
+            self._say_what_next()
+            failed = self._served.failed
+            raise SystemExit(Exit.APP if failed is None else code_of(failed)) from None
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         await self.lifespan.shutdown()
-        self.config.loaded_app.end()
+        self._served.end()
         await super().shutdown(sockets)
+
+    @property
+    def _served(self) -> DevApp:
+        served: object = self.config.loaded_app
+        assert isinstance(served, DevApp)
+        return served
+
+    def _say_what_next(self) -> None:
+        if self.config.reload and not Plan.handed_over().as_json:
+            print("It starts again when a file of the app changes. Ctrl-C stops it.", file=sys.stderr, flush=True)
 
 
 class Reloader(StatReload):
