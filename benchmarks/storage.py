@@ -16,6 +16,7 @@ import sqlite3
 import tempfile
 import threading
 import time
+from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 
@@ -24,6 +25,7 @@ import uvloop
 from anzol import ids
 from anzol.clock import SystemClock
 from anzol.lifecycle import Cause, Outcome
+from anzol.storage import sqlite_accept, sqlite_dispatch, sqlite_settle
 from anzol.storage.face import AttemptRecord, Claim, Dispatched, NewEndpoint, NewMessage, Order, Settled
 from anzol.storage.sqlite import SqliteStorage
 from anzol.storage.vault import Vault
@@ -169,6 +171,48 @@ async def run(path: Path, options: argparse.Namespace) -> None:
     )
 
 
+def by_hand(path: Path, options: argparse.Namespace) -> None:
+    """The SQL alone: one thread, exactly --batch messages in each transaction, no callers and no loop."""
+    storage = SqliteStorage(path, clock=clock, vault=Vault(["k" * 43]))
+    uvloop.run(storage.prepare(deployment="bench"))
+    uvloop.run(register(storage, options.endpoints))
+    me = uvloop.run(storage.enlist(host="bench", pid=os.getpid(), version="0", term=timedelta(seconds=600)))
+    storage.listen(lambda: None)
+    body = b"{" + b"x" * (options.body - 2) + b"}"
+    lanes: dict[bytes, int] = {}
+    claims: Sequence[Claim] = ()
+    parts = {"settle": 0.0, "accept": 0.0, "dispatch": 0.0, "commit": 0.0}
+    spent = 0.0
+    for start in range(0, options.messages + options.batch, options.batch):
+        size = options.batch if start < options.messages else 0
+        sends = [(message(number, options.endpoints, body),) for number in range(start, start + size)]
+        results = [attempt(claim) for claim in claims]
+        times, used = [time.perf_counter()], time.process_time()
+        work = storage.begin()
+        sqlite_settle.settle(work, me, results, (), ())
+        times.append(time.perf_counter())
+        sqlite_accept.accept_together(work, sends)
+        times.append(time.perf_counter())
+        order = Order(take=1000, fan_out=options.batch, rooms=lanes, idle_lanes=True, new_room=options.batch)
+        found = sqlite_dispatch.dispatch(work, me, order, storage._memory)
+        times.append(time.perf_counter())
+        storage.commit(work)
+        storage.committed(work)
+        times.append(time.perf_counter())
+        spent += time.process_time() - used
+        claims = found.claims
+        lanes |= dict.fromkeys((profile.endpoint_id for profile in found.profiles), options.batch)
+        for place, part in enumerate(parts):
+            parts[part] += times[place + 1] - times[place]
+    uvloop.run(storage.close())
+    verify(path, options.messages)
+    shown = ", ".join(f"{part} {took / options.messages * 1e6:.0f}" for part, took in parts.items())
+    print(
+        f"by hand {options.endpoints} endpoints, batch {options.batch}:"
+        f" {spent / options.messages * 1e6:.0f} us CPU each (wall: {shown})"
+    )
+
+
 def verify(path: Path, messages: int) -> None:
     connection = sqlite3.connect(path)
     delivered = connection.execute("select count(*) from anzol_delivery where state = 1 and attempts = 1").fetchone()[0]
@@ -207,6 +251,7 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         limit(Path(folder) / "limit.db", options)
+        by_hand(Path(folder) / "by_hand.db", options)
         uvloop.run(run(Path(folder) / "anzol.db", options))
 
 
