@@ -481,7 +481,9 @@ class Register(Protocol):
         """Resend selected deliveries that have ended, one page of *limit*, in the messages' order."""
         ...
 
-    async def sync_event_types(self, environment: str, event_types: Sequence[tuple[str, str, Mapping[str, object]]]) -> None:
+    async def sync_event_types(
+        self, environment: str, event_types: Sequence[tuple[str, str, Mapping[str, object]]]
+    ) -> None:
         """Store the declared catalog: (name, description, JSON Schema) of each; others stay as they are."""
         ...
 
