@@ -135,7 +135,6 @@ class Executor:
             lane.tenure.give_back(lane)
         elif lane.circuit.open_until is not None:
             lane.tenure.give_back(lane, lane.circuit.open_until)
-            lane.tenure.due(lane, lane.circuit.open_until)
 
     def _disabled(self, lane: Lane, reply: Reply, now: int) -> Disabled | None:
         """Say whether this reply is the one that disables the endpoint."""

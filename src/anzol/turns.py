@@ -129,7 +129,7 @@ class Turns:
 
     def _next(self, lane: Lane) -> Claim | None:
         """Take what the lane does next in this place."""
-        if self._stopped or not lane.queue or lane.busy > lane.limit:
+        if not lane.queue or lane.busy > lane.limit:
             return None
         monotonic = self._clock.monotonic()
         if (self._waiting[0] or self._waiting[1]) and self._over(lane, monotonic):

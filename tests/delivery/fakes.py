@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -105,6 +105,7 @@ class Memory:
         self.incidents: list[NewIncident] = []
         self.telling: list[Report] = []
         self.fenced: list[int] = []
+        self.forgotten: list[int] = []
         self.failing: list[Exception] = []
         self.nudges: list[Callable[[], None]] = []
         self._number = 0
@@ -305,6 +306,7 @@ class Memory:
 
     async def tell_incidents(self, told: Sequence[int]) -> None:
         self._called("tell_incidents")
+        self.forgotten += told
 
     async def clean(self, *_: object, limit: int) -> int:
         self._called("clean")
@@ -318,13 +320,6 @@ class Memory:
         self.calls[name] += 1
 
     # For assertions
-
-    def counted(self) -> dict[bytes, int]:
-        """Attempts by endpoint are not kept apart here; by outcome of the delivery they are."""
-        found: dict[bytes, int] = defaultdict(int)
-        for one in self.pending.values():
-            found[one.claim.endpoint_id] += 1
-        return found
 
     def told(self, kind: Incident) -> list[str]:
         return [one.detail for one in self.incidents if one.kind is kind]
