@@ -16,7 +16,7 @@ from anzol.storage.migrations import migrations, newest, statements
 from anzol.storage.opening import open_storage
 from anzol.storage.sqlite import SqliteStorage
 from anzol.storage.vault import Vault
-from tests.contract.conftest import ENVIRONMENT, KEY, Scene
+from tests.contract.conftest import ENVIRONMENT, KEY, Scene, raw
 
 
 def storage_at(path: Path, key: str = KEY) -> SqliteStorage:
@@ -215,3 +215,47 @@ def test_another_kind_of_database_is_refused(url: str) -> None:
 def test_a_database_in_memory_is_refused(url: str) -> None:
     with pytest.raises(SettingsError, match="memory"):
         open_storage(url)
+
+
+async def test_keys_are_changed_while_it_runs(path: Path) -> None:
+    before = storage_at(path)
+    await before.prepare(deployment="test")
+    endpoint = await Scene(before, OwnedClock()).endpoint(headers=(("x-a", "b"),))
+    await before.add_outbox_source("sqlite:///app.db")
+    await before.close()
+    new = "n" * 43
+    during = SqliteStorage(path, clock=OwnedClock(), vault=Vault([new, KEY]))
+    await during.prepare(deployment="test")
+
+    await during.rekey()
+    await during.close()
+    after = storage_at(path, new)
+    await after.prepare(deployment="test")
+
+    (secret,) = await after.secrets(ENVIRONMENT, endpoint.id)
+    (profile,) = await after.profiles([raw(endpoint.id)])
+    assert secret.value == "whsec_" + "a" * 32
+    assert profile.headers == (("x-a", "b"),)
+    assert list(await after.outbox_sources()) == ["sqlite:///app.db"]
+    await after.close()
+
+
+async def test_one_secret_that_does_not_open_stops_no_other_endpoint(
+    path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    storage = storage_at(path)
+    await storage.prepare(deployment="test")
+    scene = Scene(storage, OwnedClock())
+    broken, whole = await scene.endpoint(), await scene.endpoint()
+    connection = sqlite3.connect(path)
+    connection.execute("update anzol_endpoint_secret set value = zeroblob(60) where endpoint = 1")
+    connection.commit()
+    connection.close()
+    await scene.send()
+
+    found = await (await scene.worker()).round()
+
+    active = {profile.endpoint_id: profile.active for profile in found.profiles}
+    assert active == {raw(broken.id): False, raw(whole.id): True}
+    assert broken.id in caplog.text
+    await storage.close()

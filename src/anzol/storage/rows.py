@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
 from anzol import ids
 from anzol.clock import from_micros
+from anzol.errors import VaultError
 from anzol.lifecycle import Cause, Disabled, Incident, Outcome, State
 from anzol.model import (
     Attempt,
@@ -27,6 +29,7 @@ from anzol.storage.face import Profile
 from anzol.storage.vault import Vault
 
 Row = Sequence[Any]
+log = logging.getLogger("anzol.storage")
 
 
 def when(micros: int | None) -> datetime | None:
@@ -75,31 +78,45 @@ def open_headers(vault: Vault, sealed: bytes | None, *where: bytes | str | int) 
 
 
 def profile_of(row: Row, vault: Vault) -> Profile:
-    """Return the profile in a row of ``profiles``; blobs are in hexadecimal."""
+    """Return the profile in a row of ``profiles``; blobs are in hexadecimal.
+
+    One whose secrets cannot be opened, or that has none, is not active: it must not stop the others.
+    """
     shown, owner, customer, environment, url, headers, prefix, throttle, fifo, schedule, parked, *rest = row
     failures, failing_since, open_until, circuit_step, change_at, sealed = rest
     raw, customer_id = bytes.fromhex(shown), bytes.fromhex(owner)
-    secrets = [
-        vault.open(bytes.fromhex(value), "secret", environment, customer_id, raw, version).decode()
-        for version, value in sorted(sealed, reverse=True)
-    ]
+    where = (environment, customer_id, raw)
+    try:
+        secrets = open_secrets(vault, sealed, *where)
+        opened = open_headers(vault, bytes.fromhex(headers or ""), *where)
+    except VaultError as error:
+        log.error("nothing is sent to %s: %s", ids.show(ids.ENDPOINT, raw), error)
+        secrets, opened = (), ()
     return Profile(
         endpoint_id=raw,
         customer=customer,
         environment=environment,
         url=url,
-        secrets=tuple(secrets),
-        headers=open_headers(vault, bytes.fromhex(headers or ""), environment, customer_id, raw),
+        secrets=secrets,
+        headers=opened,
         header_prefix=prefix,
         throttle=throttle,
         fifo=bool(fifo),
         schedule=read_schedule(schedule),
-        active=not parked,
+        active=bool(secrets) and not parked,
         failures=failures,
         failing_since=failing_since,
         circuit_open_until=open_until,
         circuit_step=circuit_step,
         secrets_change_at=change_at,
+    )
+
+
+def open_secrets(vault: Vault, sealed: Sequence[Row], *where: bytes | str) -> tuple[str, ...]:
+    """Open (version, value) pairs, the newest first; values are in hexadecimal."""
+    newest_first = sorted(sealed, key=lambda pair: pair[0], reverse=True)
+    return tuple(
+        vault.open(bytes.fromhex(value), "secret", *where, version).decode() for version, value in newest_first
     )
 
 

@@ -74,7 +74,7 @@ T = TypeVar("T")
 REMEMBERED: Final = 16 * 1024 * 1024  # bytes of messages kept for a worker in this process
 BESIDE: Final = 1024  # bytes that a message takes beside its body, about
 READERS: Final = 2
-ERASED: Final = 500  # messages erased in one transaction
+ERASED: Final = 500  # messages erased, or endpoints sealed again, in one transaction
 
 
 class SqliteStorage:
@@ -469,6 +469,13 @@ class SqliteStorage:
     async def adopt(self, *, deployment: str, withdraw_pending: bool) -> int:
         """Make a copied or renamed database this deployment's; return how much that waited was withdrawn."""
         return await self._change(sqlite_deployment.adopt, deployment, withdraw_pending)
+
+    async def rekey(self) -> None:
+        """Seal everything with the first of the vault's keys; after it the others are not needed any more."""
+        await self._change(sqlite_deployment.rekey_mark)
+        after: int | None = 0
+        while after is not None:
+            after = await self._change(sqlite_deployment.rekey_endpoints, after, ERASED)
 
     async def broken(self) -> Sequence[str]:
         """Return a sentence for every broken rule of the database: none, or there is a fault in Anzol."""

@@ -13,6 +13,7 @@ from anzol.storage.sqlite_recovery import withdraw
 from anzol.storage.sqlite_work import Work, encode
 
 WINDOW: Final = 4  # messages looked at for each that may go
+WINDOWS: Final = 10  # looked at in one piece, if nothing in them may go; the next piece goes on behind them
 
 
 @dataclass(slots=True)
@@ -91,7 +92,7 @@ def remove(work: Work, messages: Sequence[int], limit: int) -> int:
 
 def sweep_messages(work: Work, before: int, limit: int, sweep: Sweep) -> int:
     """Expire what is parked for longer than messages are kept; remove messages of which nothing is pending."""
-    while True:
+    for _ in range(WINDOWS):
         window = work.gathered("messages_from", after=sweep.message, before=before, most=limit * WINDOW)
         expired = work.gathered("pending_expired", messages=encode(window), most=limit)
         withdraw(work, expired, Cause.EXPIRED)
@@ -104,3 +105,4 @@ def sweep_messages(work: Work, before: int, limit: int, sweep: Sweep) -> int:
             sweep.message = 0
             return 0
         sweep.message = window[-1]
+    return 0

@@ -75,3 +75,29 @@ def opens(work: Work, marked: str, canary: bytes) -> bool:
         return work.vault.open(canary, "deployment", marked) == CANARY
     except VaultError:
         return False
+
+
+def rekey_mark(work: Work) -> None:
+    """Seal with the first key what belongs to no endpoint: the mark's canary, the URLs of outboxes."""
+    marked, canary = work.the("deployment", "deployment")
+    if not work.vault.current(canary):
+        mark(work, marked)
+    for digest, url in work.all("outbox_sources"):
+        if not work.vault.current(url):
+            opened = work.vault.open(url, "outbox", digest)
+            work.run("outbox_source_sealed", digest=digest, url=work.vault.seal(opened, "outbox", digest))
+
+
+def rekey_endpoints(work: Work, after: int, limit: int) -> int | None:
+    """Seal one page of endpoints' secrets and headers with the first key; return where the next begins."""
+    rows = work.all("endpoints_sealed", after=after, most=limit)
+    for seq, raw, customer_id, environment, headers in rows:
+        where = (environment, customer_id, raw)
+        if headers is not None and not work.vault.current(headers):
+            opened = work.vault.open(headers, "headers", *where)
+            work.run("endpoint_set_headers", seq=seq, value=work.vault.seal(opened, "headers", *where))
+        for version, value in work.all("secrets_sealed", endpoint=seq):
+            if not work.vault.current(value):
+                opened = work.vault.open(value, "secret", *where, version)
+                work.run("secret_sealed", id=version, value=work.vault.seal(opened, "secret", *where, version))
+    return rows[-1][0] if len(rows) == limit else None

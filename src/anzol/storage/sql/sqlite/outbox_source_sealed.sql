@@ -1,0 +1,1 @@
+update anzol_outbox_source set url = :url where digest = :digest

@@ -1,0 +1,1 @@
+update anzol_endpoint_secret set value = :value where id = :id

@@ -1,0 +1,1 @@
+select id, value from anzol_endpoint_secret where endpoint = :endpoint
