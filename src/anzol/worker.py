@@ -9,7 +9,7 @@ import socket
 from collections.abc import Coroutine
 from contextlib import suppress
 from random import Random
-from typing import Any
+from typing import Any, Final
 
 from anzol.addresses import Policy
 from anzol.clock import Clock, SystemClock
@@ -25,6 +25,8 @@ from anzol.tenure import Tenure
 from anzol.turns import Turns
 
 log = logging.getLogger("anzol.worker")
+
+HASTE: Final = 1.0  # seconds for writing results after a second stop
 
 __all__ = ["DeliveryRules", "Relay", "Tell", "Worker"]
 
@@ -223,11 +225,13 @@ class Worker:
         turns.stop()
         for lane in tenure.lanes.values():
             tenure.give_back(lane)
-        patience = (self._rules.timeout.total_seconds()) + self._rules.drain
-        ended = await self._within(patience, turns.finished())
+        ended = await self._finished(turns)
         if not ended:
             turns.cancel()
-        written = await self._within(self._rules.drain, self._written(tenure.settlement))
+        # Even in haste: what was sent and is not written would be sent again.
+        written = await done_within(
+            HASTE if self._hasty.is_set() else self._rules.drain, self._written(tenure.settlement)
+        )
         await cancelled(writing)
         if not (ended and written):
             log.error("Worker %d stopped with work under way; another will see to it once the lease ends.", tenure.me)
@@ -243,14 +247,15 @@ class Worker:
         while settlement.waiting:
             pause = await settlement.write_or_wait(pause)
 
-    async def _within(self, seconds: float, doing: Coroutine[Any, Any, None]) -> bool:
-        """Wait for something to be done, for so long, and not after a second stop; return whether it was."""
-        task = asyncio.create_task(doing)
+    async def _finished(self, turns: Turns) -> bool:
+        """Wait for what is under way, but not for long, and not after a second stop; return whether it has ended."""
         haste = asyncio.create_task(self._hasty.wait())
-        await asyncio.wait({task, haste}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-        done = task.done()
-        await cancelled(task, haste)
-        return done
+        finishing = asyncio.create_task(turns.finished())
+        patience = self._rules.timeout.total_seconds() + self._rules.drain
+        await asyncio.wait({finishing, haste}, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
+        ended = finishing.done()
+        await cancelled(finishing, haste)
+        return ended
 
     # Step by step
 
@@ -311,6 +316,15 @@ def allow_descriptors(count: int) -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
     if wanted < count:
         log.warning("Only %d files may be open at once here; deliveries to many endpoints may wait.", wanted)
+
+
+async def done_within(seconds: float, doing: Coroutine[Any, Any, None]) -> bool:
+    """Return whether something was done within so many seconds; it is cancelled otherwise."""
+    task = asyncio.create_task(doing)
+    await asyncio.wait({task}, timeout=seconds)
+    done = task.done()
+    await cancelled(task)
+    return done
 
 
 async def cancelled(*tasks: asyncio.Task[Any]) -> None:

@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+from standardwebhooks import Webhook
 
 from anzol import ids
 from anzol.addresses import Policy
@@ -89,6 +90,10 @@ async def test_messages_arrive_each_once_and_are_recorded(storage: SqliteStorage
         await settled(storage, 200)
         await asyncio.to_thread(worker.drain)
 
+    for request in receiver.requests:
+        head, _, body = request.partition(b"\r\n\r\n")
+        headers = dict(line.split(": ", 1) for line in head.decode().splitlines()[1:])
+        Webhook(SECRET).verify(body, headers)
     arrived = [re.search(rb"webhook-id: (\S+)", request)[1].decode() for request in receiver.requests]
     assert sorted(arrived) == sorted(sent)
     attempts = await storage.attempts("default", Selection(), limit=1000)
