@@ -41,11 +41,14 @@ def run(folder: str) -> int:
         if ready(dev):
             print(TRY.format(port=PORT), flush=True)
         return dev.wait(None if SECONDS is None else max(0.1, SECONDS - (time.monotonic() - began)))
-    except subprocess.TimeoutExpired:
-        dev.send_signal(signal.SIGINT)
     except KeyboardInterrupt:
-        pass  # `anzol dev` got it, too, and stops in good order
-    return dev.wait()
+        return dev.wait()  # it got the Ctrl-C, too, and stops in good order
+    except subprocess.TimeoutExpired:
+        dev.terminate()
+        return dev.wait()
+    finally:
+        dev.terminate()  # nothing is left running, whatever happened here
+        dev.wait()
 
 
 def ready(dev: subprocess.Popen) -> bool:
