@@ -6,9 +6,10 @@ Made by `anzol.declarations` from FastAPI's routes; knows Pydantic, not FastAPI.
 # Annotations are real objects here: Pydantic reads those of Envelope.
 import difflib
 import inspect
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from types import MethodType
 from typing import Any, Generic, TypeVar
 
 from pydantic import AwareDatetime, BaseModel
@@ -84,7 +85,7 @@ class EventType:
         """How the declared function's parameters read: ``invoice_paid(body, page=...)``."""
         optional = {part.name for part in (*self.headers, *self.query) if part.default} | self.body_default.keys()
         names = (f"{name}=..." if name in optional else name for name in self.signature.parameters)
-        return f"{getattr(self.function, '__name__', self.name)}({', '.join(names)})"
+        return f"{called(self.function)}({', '.join(names)})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,10 +115,10 @@ class Catalog:
     def __init__(self, event_types: Iterable[EventType] = ()) -> None:
         self._all = {(event.name, event.method): event for event in event_types}
         self._by_name: dict[str, list[EventType]] = {}
-        self._by_function: dict[int, list[EventType]] = {}
+        self._by_function: dict[Hashable, list[EventType]] = {}
         for event in self._all.values():
             self._by_name.setdefault(event.name, []).append(event)
-            self._by_function.setdefault(id(event.function), []).append(event)
+            self._by_function.setdefault(identity(event.function), []).append(event)
 
     def __iter__(self) -> Iterator[EventType]:
         return iter(self._all.values())
@@ -138,7 +139,7 @@ class Catalog:
         """
         if isinstance(webhook, str):
             return self._named(webhook, method)
-        found = self._by_function.get(id(webhook))
+        found = self._by_function.get(identity(webhook))
         if found is not None and len(found) == 1 and method is None:
             return found[0]
         return self._declared(webhook, found or [], method)
@@ -195,18 +196,34 @@ class Catalog:
         return event
 
     def _declared(self, function: Callable[..., Any], found: list[EventType], method: str | None) -> EventType:
-        called = getattr(function, "__name__", repr(function))
+        wrapped = getattr(function, "__wrapped__", None)
+        if not found and wrapped is not None:  # by a decorator above the declaration
+            return self.find(wrapped, method=method)
         if not found:
             raise UnknownWebhook(
-                f"{called} is not among this application's webhooks: its router is not part of app.webhooks.",
+                f"{called(function)} is not among this application's webhooks: its router is not part of app.webhooks.",
                 do="Declare it with @app.webhooks.post(...), or app.webhooks.include_router(...) its router.",
             )
         names = sorted({event.name for event in found})
         if len(names) > 1:
-            raise UnknownWebhook(f"{called} is declared as {' and '.join(names)}.", do="Send by name instead.")
+            raise UnknownWebhook(
+                f"{called(function)} is declared as {' and '.join(names)}.", do="Send by name instead."
+            )
         if method is not None:
             return self._named(names[0], method)
         return min(found, key=lambda event: METHODS.index(event.method))
+
+
+def identity(function: Callable[..., Any]) -> Hashable:
+    """Return what tells one declared function from another; a method is a new object whenever it is looked up."""
+    if isinstance(function, MethodType):
+        return id(function.__self__), id(function.__func__)
+    return id(function)
+
+
+def called(function: Callable[..., Any]) -> str:
+    """Return a declared function's name; of an object without one, such as a partial, its class's."""
+    return str(getattr(function, "__name__", type(function).__name__))
 
 
 def encode(event: EventType, arguments: Mapping[str, Any]) -> Encoded:

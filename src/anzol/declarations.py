@@ -1,7 +1,7 @@
 """From FastAPI's routes to the catalog. The only file that knows FastAPI's routing.
 
 Reads ``app.webhooks`` or an ``APIRouter``, directly and through the routers included into it, in every FastAPI from
-the floor to the newest (docs/decisions/fastapi-floor.md). Nothing here calls a declared function.
+the floor to the newest (docs/decisions/0002-fastapi-floor.md). Nothing here calls a declared function.
 """
 
 from __future__ import annotations
@@ -9,10 +9,10 @@ from __future__ import annotations
 import inspect
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Annotated, Any, get_args, get_origin
+from typing import Annotated, Any, get_args
 
 from fastapi import APIRouter, FastAPI, params
 from fastapi import routing as fastapi_routing
@@ -24,7 +24,8 @@ from starlette.background import BackgroundTasks
 from starlette.requests import HTTPConnection
 from starlette.responses import Response
 
-from anzol.catalog import METHODS, Catalog, Envelope, EventType
+from anzol.annotations import aliases, is_bare, is_collection, is_hidden_body, is_model, is_root, serialised_name
+from anzol.catalog import METHODS, Catalog, Envelope, EventType, called, identity
 from anzol.encoding import Body, Parameter, speaks_json
 from anzol.errors import DeclarationError
 from anzol.headers import FORBIDDEN, FORBIDDEN_PREFIXES, TOKEN
@@ -202,16 +203,6 @@ def adapter_of(field: Any) -> TypeAdapter[Any]:
     return adapter
 
 
-def is_model(annotation: Any) -> bool:
-    """Say whether the annotation is one Pydantic model."""
-    return isinstance(annotation, type) and issubclass(annotation, BaseModel)
-
-
-def is_root(model: type[BaseModel]) -> bool:
-    """Say whether the model is a RootModel, whose content is not in its ``__dict__`` by field."""
-    return bool(getattr(model, "__pydantic_root_model__", False))
-
-
 def embed(webhook: str, fields: Sequence[Any]) -> tuple[TypeAdapter[Any], dict[str, str]]:
     """Make the one model of several body parameters, and the parameter's name for each of its fields.
 
@@ -237,11 +228,7 @@ def embedded_type(field: Any) -> Any:
 
 def wire_name(field: Any) -> str:
     """Return the key under which an embedded body parameter, a header or a query parameter is sent."""
-    info = field.field_info
-    for alias in (info.serialization_alias, info.validation_alias, info.alias):
-        if isinstance(alias, str) and alias:
-            return alias
-    return str(field.name)
+    return next(iter(aliases(field.field_info)), str(field.name))
 
 
 def read_parameters(fields: Sequence[Any]) -> tuple[Parameter, ...]:
@@ -251,6 +238,7 @@ def read_parameters(fields: Sequence[Any]) -> tuple[Parameter, ...]:
             name=field.name,
             adapter=adapter_of(field),
             names=parameter_names(field),
+            documented=documented_names(field),
             default=None if required(field) else field.get_default,
             description=field.field_info.description or "",
         )
@@ -264,11 +252,19 @@ def parameter_names(field: Any) -> dict[str, str]:
     if model is None:
         return {"": wire_name(field)}
     dashes = getattr(field.field_info, "convert_underscores", False)
-    names = {}
-    for name, info in model.model_fields.items():
-        alias = info.serialization_alias or info.alias
-        names[alias or name] = alias or (name.replace("_", "-") if dashes else name)
-    return names
+    return {
+        serialised_name(name, info): next(iter(aliases(info)), name.replace("_", "-") if dashes else name)
+        for name, info in model.model_fields.items()
+    }
+
+
+def documented_names(field: Any) -> dict[str, frozenset[str]]:
+    """Return, with the keys of `parameter_names`, every name that some FastAPI's document has for it."""
+    model = parameter_model(field)
+    if model is None:
+        return {"": frozenset([field.name, *aliases(field.field_info)])}
+    fields = model.model_fields.items()
+    return {serialised_name(name, info): frozenset([name, *aliases(info)]) for name, info in fields}
 
 
 def parameter_model(field: Any) -> type[BaseModel] | None:
@@ -311,21 +307,21 @@ def repeated(routes: Sequence[Any]) -> Iterator[Finding]:
 
 def twice(routes: Sequence[Any]) -> Iterator[Finding]:
     """Find functions that are declared under two names: sending by function cannot tell which is meant."""
-    names: dict[Callable[..., Any], set[str]] = {}
+    declared_as: dict[Hashable, list[Any]] = {}
     for route in routes:
-        names.setdefault(route.endpoint, set()).add(route.path)
-    for function, under in names.items():
-        if len(under) > 1:
-            first, *others = sorted(under)
-            problem = f"its function {function.__name__} is declared as {' and '.join(others)} too."
+        declared_as.setdefault(identity(route.endpoint), []).append(route)
+    for same in declared_as.values():
+        first, *others = sorted({route.path for route in same})
+        if others:
+            problem = f"its function {called(same[0].endpoint)} is declared as {' and '.join(others)} too."
             yield Finding(first, problem, "Send by name, or declare a function for each.")
 
 
 def misplaced(app: FastAPI, webhooks: Sequence[Any]) -> Iterator[Finding]:
     """Find webhooks that became paths: ``app.include_router`` where ``app.webhooks.include_router`` was meant."""
-    functions = {route.endpoint for route in webhooks}
+    functions = {identity(route.endpoint) for route in webhooks}
     for route in declared(app.routes):
-        if not route.path.startswith("/") or route.endpoint in functions:
+        if not route.path.startswith("/") or identity(route.endpoint) in functions:
             problem = "it is a path of the application, which nobody calls."
             yield Finding(route.path, problem, "Use app.webhooks.include_router, not app.include_router.")
 
@@ -399,12 +395,11 @@ def check_dependency(name: str, dependency: Any) -> Iterator[Finding]:
     """Find a dependency that the request would need: a security scheme is documentation, anything else never runs."""
     if isinstance(dependency.call, SecurityBase):
         return
-    called = getattr(dependency.call, "__name__", repr(dependency.call))
     if dependency.name is not None:
-        problem = f"parameter {dependency.name} depends on {called}, which never runs: nothing calls the function."
+        problem = f"parameter {dependency.name} depends on {called(dependency.call)}, which never runs."
         yield Finding(name, problem, "Declare what is sent as Body, Header or Query.", fatal=True)
     elif asks(dependency):
-        problem = f"dependency {called} declares parameters, which `send` would have no argument for."
+        problem = f"dependency {called(dependency.call)} declares parameters, which `send` would have no argument for."
         yield Finding(name, problem, "Declare them on the webhook's own function.", fatal=True)
 
 
@@ -423,6 +418,10 @@ def check_parameters(route: Any) -> Iterator[Finding]:
     for field in dependant.cookie_params:
         problem = f"{field.name} is a cookie, and a receiver is no browser."
         yield Finding(name, problem, "Send it as a header: Header() instead of Cookie().", fatal=True)
+    for field in dependant.query_params:
+        if is_hidden_body(field.field_info.annotation):
+            problem = f"{field.name} is sent in the query: nothing in its type says that it is the body."
+            yield Finding(name, problem, "Declare a model, or mark it: Annotated[..., Body()].")
     for field in dependant.header_params:
         for header in parameter_names(field).values():
             yield from check_header(name, field.name, header)
@@ -442,19 +441,20 @@ def check_body(route: Any) -> Iterator[Finding]:
     """Find bodies that cannot be encoded, and those that say nothing about their content."""
     name, fields = route.path, route.dependant.body_params
     for field in fields:
-        if isinstance(field.field_info, params.Form):
+        annotation = field.field_info.annotation
+        if isinstance(field.field_info, params.File) and is_collection(annotation):
+            problem = f"{field.name} is a {annotation.__name__}, and FastAPI takes that for files."
+            yield Finding(
+                name, problem, "Say of what, such as list[Item]; or mark it: Annotated[..., Body()].", fatal=True
+            )
+        elif isinstance(field.field_info, params.Form):
             kind = "file" if isinstance(field.field_info, params.File) else "form field"
             problem = f"{field.name} is a {kind}; webhooks carry one signed body."
             yield Finding(name, problem, "Declare a model, which is sent as JSON.", fatal=True)
-        elif is_bare(field.field_info.annotation):
-            problem = f"{field.name} is a bare {getattr(field.field_info.annotation, '__name__', 'object')}:"
+        elif is_bare(annotation):
+            problem = f"{field.name} is a bare {getattr(annotation, '__name__', 'object')}:"
             yield Finding(name, f"{problem} receivers learn nothing of it.", "Declare a model.")
     yield from check_media_type(name, route)
-
-
-def is_bare(annotation: Any) -> bool:
-    """Say whether a type says nothing about the body's content."""
-    return annotation in (dict, list, object, Any) or (get_origin(annotation) is dict and Any in get_args(annotation))
 
 
 def check_media_type(name: str, route: Any) -> Iterator[Finding]:

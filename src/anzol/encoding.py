@@ -48,12 +48,14 @@ class Parameter:
     """A declared header or query parameter.
 
     ``names`` are the names on the wire: of a plain parameter one, under ``""``; of a parameter model one for each
-    field, by the field's serialised name. ``default`` makes the value to send when none is given; None: required.
+    field, by the field's serialised name. ``documented`` has, by the same keys, all names that FastAPI's document may
+    have instead. ``default`` makes the value to send when none is given; None: required.
     """
 
     name: str
     adapter: TypeAdapter[Any]
     names: Mapping[str, str]
+    documented: Mapping[str, frozenset[str]]
     default: Callable[[], Any] | None = None
     description: str = ""
 

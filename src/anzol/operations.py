@@ -79,21 +79,25 @@ def parameters(
     """Return the declared headers and query parameters, each with the schema and the presence of what is sent."""
     shown = []
     for place, part in places(event):
-        for name, schema, always in sent_parts(part, described[part_key(event, part.name)], schemas):
-            about = documented(declared["parameters"], place, name)
+        for key, schema, always in sent_parts(part, described[part_key(event, part.name)], schemas):
+            about = documented(declared["parameters"], place, part.documented.get(key, ()))
+            name = part.names.get(key, key)
             shown.append({**about, "name": name, "in": place, "required": always, "schema": schema})
     return shown + extras(event, declared)
 
 
 def extras(event: EventType, declared: Operation) -> list[dict[str, Any]]:
     """Return the parameters that only the document has (``openapi_extra``), as they are."""
-    own = {(place, plain(name)) for place, part in places(event) for name in part.names.values()}
+    own = {
+        (place, plain(name)) for place, part in places(event) for names in part.documented.values() for name in names
+    }
     return [part for part in declared["parameters"] if (part.get("in"), plain(part.get("name", ""))) not in own]
 
 
-def documented(parameters: Iterable[dict[str, Any]], place: str, name: str) -> dict[str, Any]:
+def documented(parameters: Iterable[dict[str, Any]], place: str, names: Iterable[str]) -> dict[str, Any]:
     """Return what the document says of a parameter: its description, examples, deprecation."""
-    found = (part for part in parameters if part.get("in") == place and plain(part.get("name", "")) == plain(name))
+    plain_names = {plain(name) for name in names}
+    found = (part for part in parameters if part.get("in") == place and plain(part.get("name", "")) in plain_names)
     return next(found, {})
 
 
@@ -114,16 +118,16 @@ def part_key(event: EventType, part: str) -> str:
 
 
 def sent_parts(part: Parameter, schema: Schema, schemas: Mapping[str, Schema]) -> Iterable[tuple[str, Schema, bool]]:
-    """Yield what a parameter is sent as: name, schema, and whether it always is. None is never sent."""
+    """Yield what a parameter is sent as: key among its names, schema, whether it always is. None is never sent."""
     if "" in part.names:
         default = part.default() if part.default else ...
-        yield part.names[""], without_null(schema), default is not None and not nullable(schema)
+        yield "", without_null(schema), default is not None and not nullable(schema)
         return
     while PREFIX in str(schema.get("$ref", "")):
         schema = schemas[schema["$ref"].removeprefix(PREFIX)]
     for key, about in schema.get("properties", {}).items():
         always = key in schema.get("required", ()) and not nullable(about)
-        yield part.names.get(key, key), without_null(about), always
+        yield key, without_null(about), always
 
 
 def nullable(schema: Schema) -> bool:

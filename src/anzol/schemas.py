@@ -10,6 +10,9 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 
 Schema = dict[str, Any]
 
+NOT_FINITE = ("NaN", "Infinity", "-Infinity")
+# Core schemas that stand around the type of a field.
+AROUND = frozenset({"default", "nullable", "function-before", "function-after", "function-wrap"})
 WRITTEN_DECIMAL = r"^[+-]?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?$"
 COMPONENT = "#/components/schemas/{model}"
 LOCAL = "#/$defs/{model}"
@@ -20,14 +23,36 @@ class SentSchema(GenerateJsonSchema):
 
     Some things differ from Pydantic's own serialisation schema. A field with a default is required, since it is always
     sent. A computed field is not ``readOnly``: OpenAPI says that such a property is never part of a request, so
-    Swagger UI hides it and generators leave it out, although it is in every webhook.
+    Swagger UI hides it and generators leave it out, although it is in every webhook. And what a serialiser without a
+    return type makes is not known: such a field may be anything, and such a model may have fewer fields and others.
     """
 
     def field_is_required(self, field: Any, total: bool) -> bool:
-        """Say whether the field is always there: only a TypedDict's and a conditionally excluded one may be missing."""
+        """Say whether the field is always there: a TypedDict's, a conditionally excluded one, `MISSING` may not be."""
         if field["type"] == "typed-dict-field":
             return super().field_is_required(field, total)
-        return field.get("serialization_exclude_if") is None
+        return field.get("serialization_exclude_if") is None and not may_be_missing(field["schema"])
+
+    def ser_schema(self, schema: Any) -> JsonSchemaValue | None:
+        """Describe what a serialiser makes: anything, if it replaces the value and does not say by what."""
+        if schema["type"] == "function-plain" and schema.get("return_schema") is None:
+            return {}
+        return super().ser_schema(schema)
+
+    def model_schema(self, schema: Any) -> JsonSchemaValue:
+        """Describe a model."""
+        return loosened(super().model_schema(schema), schema)
+
+    def dataclass_schema(self, schema: Any) -> JsonSchemaValue:
+        """Describe a dataclass."""
+        return loosened(super().dataclass_schema(schema), schema)
+
+    def float_schema(self, schema: Any) -> JsonSchemaValue:
+        """Describe a float, with the words that its model writes for what is no number."""
+        described = super().float_schema(schema)
+        if self._config.ser_json_inf_nan == "strings":
+            return {"anyOf": [described, {"enum": list(NOT_FINITE), "type": "string"}]}
+        return described
 
     def decimal_schema(self, schema: Any) -> JsonSchemaValue:
         """Describe a Decimal as it is written: 0.0000001 becomes ``1E-7``, which Pydantic's own pattern denies."""
@@ -45,6 +70,21 @@ class SentSchema(GenerateJsonSchema):
         if schema["type"] == "computed-field":
             schema = writable(schema)
         return super().generate_inner(schema)
+
+
+def may_be_missing(schema: Any) -> bool:
+    """Say whether a field's value may be Pydantic's ``MISSING``, which is left out."""
+    while schema["type"] in AROUND:
+        schema = schema["schema"]
+    return bool(schema["type"] == "missing-sentinel")
+
+
+def loosened(described: JsonSchemaValue, schema: Any) -> JsonSchemaValue:
+    """Take back what a wrapping serialiser may undo, if it does not say what it returns: which fields there are."""
+    serialiser = schema.get("serialization", {})
+    if serialiser.get("type") != "function-wrap" or serialiser.get("return_schema") is not None:
+        return described
+    return {key: value for key, value in described.items() if key not in ("required", "additionalProperties")}
 
 
 def writable(field: dict[str, Any]) -> dict[str, Any]:

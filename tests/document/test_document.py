@@ -15,7 +15,7 @@ from fastapi.openapi.utils import get_openapi
 from fastapi.security import HTTPBearer
 from fastapi.testclient import TestClient
 from openapi_spec_validator import OpenAPIV31SpecValidator, validate
-from pydantic import BaseModel, ConfigDict, Field, computed_field
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, computed_field, create_model
 
 from anzol.catalog import Encoded, Envelope
 from anzol.declarations import read
@@ -609,3 +609,37 @@ def test_two_models_of_one_name_are_both_described() -> None:
     for name in ("a", "b"):
         value = json.loads(read(app).example(name).body)
         jsonschema.validate(value, body_schema(document, name), cls=jsonschema.Draft202012Validator)
+
+
+@pytest.mark.parametrize("place", [Header, Query])
+@pytest.mark.parametrize("as_a_model", [False, True], ids=["one by one", "in a model"])
+@pytest.mark.parametrize(
+    ("names", "sent"),
+    [
+        ({"alias": "x-a"}, "x-a"),
+        ({"validation_alias": "x-v"}, "x-v"),
+        ({"serialization_alias": "x-s"}, "x-s"),
+        ({"alias": "x-a", "validation_alias": "x-v", "serialization_alias": "x-s"}, "x-s"),
+        ({"validation_alias": AliasChoices("x-1", "x-2")}, "x-1"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:The '.*alias' attribute with value")  # of what the oldest FastAPI makes of a model
+def test_a_parameter_with_several_names_is_documented_under_the_one_that_is_sent(
+    place: Any, as_a_model: bool, names: dict[str, Any], sent: str
+) -> None:
+    model = create_model("Parameters", my_page=(int, Field(1, description="Which page.", **names)))
+    declared = Annotated[model, place()] if as_a_model else Annotated[int, place(description="Which page.", **names)]  # type: ignore[valid-type]  # made here
+
+    default = model() if as_a_model else 1
+
+    def turned(body: Secret, my_page: declared = default) -> None: ...  # type: ignore[valid-type]  # made here
+
+    app = FastAPI()
+    app.webhooks.post("turned")(turned)
+    request = read(app).encode("turned", (Secret(internal=""),))
+    parameters = operation(completed(app), "turned")["parameters"]
+
+    assert (request.query or request.headers) in (f"{sent}=1", ((sent, "1"),))
+    assert [(one["name"], one["required"], one["description"]) for one in parameters[4:]] == [
+        (sent, True, "Which page.")
+    ]

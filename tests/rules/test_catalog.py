@@ -5,15 +5,28 @@ import json
 import math
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from functools import wraps
 from typing import Annotated, Any
 from uuid import UUID
 
 import jsonschema
+import pydantic
 import pytest
 from fastapi import Body, FastAPI, Header, Query
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, computed_field, field_serializer
+from pydantic import (
+    AwareDatetime,
+    Base64Bytes,
+    BaseModel,
+    ByteSize,
+    ConfigDict,
+    Field,
+    Json,
+    computed_field,
+    field_serializer,
+    model_serializer,
+)
 
 from anzol.catalog import Catalog, Envelope
 from anzol.declarations import read
@@ -288,6 +301,29 @@ def test_a_function_with_several_methods_is_sent_with_the_first_in_order() -> No
     assert catalog.find(many, method="DELETE").method == "DELETE"
 
 
+def test_methods_and_decorated_functions_are_found() -> None:
+    class Shop:
+        def opened(self, body: Line) -> None: ...
+
+        @classmethod
+        def closed(cls, body: Line) -> None: ...
+
+    def logged(function: Any) -> Any:
+        return wraps(function)(lambda *args: function(*args))
+
+    app, shop = FastAPI(), Shop()
+    app.webhooks.post("opened")(shop.opened)
+    app.webhooks.post("closed")(Shop.closed)
+    decorated = logged(app.webhooks.post("sent")(order_sent))
+
+    catalog = read(app)
+    assert catalog.find(shop.opened).name == "opened"
+    assert catalog.find(Shop.closed).name == "closed"
+    assert catalog.find(decorated).name == "sent"
+    with pytest.raises(UnknownWebhook, match="opened is not among"):
+        catalog.find(Shop().opened)
+
+
 def test_a_function_under_two_names_is_sent_by_name() -> None:
     app = FastAPI()
     app.webhooks.post("a")(order_sent)
@@ -380,6 +416,82 @@ def test_a_models_own_examples_are_used() -> None:
     def x(body: Known) -> None: ...
 
     assert read(app).example(x).body == b'{"name":"from the model"}'
+
+
+def test_examples_are_json_also_of_a_strict_type() -> None:
+    class Strict(BaseModel):
+        model_config = ConfigDict(strict=True)
+        day: date
+        size: ByteSize
+        inner: Json[list[int]]
+        data: Base64Bytes
+        nothing: None
+
+    app = FastAPI()
+
+    @app.webhooks.post("made")
+    def made(body: Strict) -> None: ...
+
+    @app.webhooks.post("declared")
+    def declared(
+        body: Annotated[list[Annotated[date, Field(strict=True)]], Body(examples=[["2026-05-05"]])],
+    ) -> None: ...
+
+    example = json.loads(read(app).example("made").body)
+    assert (example["day"], example["inner"], example["nothing"]) == ("2026-01-31", [1], None)
+    assert read(app).example("declared").body == b'["2026-05-05"]'
+
+
+class Masked(BaseModel):
+    when: datetime = datetime(2026, 1, 1, tzinfo=UTC)
+
+    @field_serializer("when")
+    def masked(self, value):  # type: ignore[no-untyped-def]  # what it returns is not said
+        return {"year": value.year}
+
+
+class Sparse(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    note: str | None = None
+    count: int = 0
+
+    @model_serializer(mode="wrap")
+    def without_nothing(self, whole):  # type: ignore[no-untyped-def]  # what it returns is not said
+        return {key: value for key, value in whole(self).items() if value is not None} | {"version": 2}
+
+
+class Measured(BaseModel):
+    model_config = ConfigDict(ser_json_inf_nan="strings")
+    ratio: float
+
+
+@pytest.mark.parametrize("value", [Masked(), Sparse(), Sparse(note="a"), Measured(ratio=math.inf), Measured(ratio=0.5)])
+def test_what_a_serialiser_makes_fits_the_schema_though_it_does_not_say_what(value: BaseModel) -> None:
+    def sent(body: Any) -> None: ...
+
+    sent.__annotations__["body"] = type(value)
+    app = FastAPI()
+    app.webhooks.post("x")(sent)
+    schema = read(app).schema("x")
+
+    jsonschema.validate(json.loads(read(app).encode("x", (value,)).body), schema)
+    assert list(schema["$defs"][type(value).__name__]["properties"]) == list(type(value).model_fields)
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate([], schema)
+
+
+def test_a_field_that_may_be_missing_is_not_required() -> None:
+    sentinel = getattr(pydantic, "MISSING", None)
+    if sentinel is None:
+        pytest.skip("this Pydantic has no MISSING")
+    model = pydantic.create_model("Patch", note=(str | sentinel, sentinel), count=(int, 1))
+    app = FastAPI()
+
+    @app.webhooks.post("x")
+    def x(body: model) -> None: ...  # type: ignore[valid-type]  # made here
+
+    assert read(app).encode(x, (model(),)).body == b'{"count":1}'
+    assert read(app).schema(x)["$defs"]["Patch"]["required"] == ["count"]
 
 
 def test_the_schema_requires_what_is_always_sent_and_nothing_is_read_only(catalog: Catalog) -> None:

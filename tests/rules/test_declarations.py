@@ -3,8 +3,9 @@
 import enum
 import sys
 from datetime import UTC, datetime
+from functools import partial
 from types import ModuleType
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 import pytest
 from fastapi import APIRouter, BackgroundTasks, Body, Cookie, Depends, FastAPI, Header, Path, Query, Request, Response
@@ -251,6 +252,11 @@ def test_a_method_without_a_body_is_refused(method: str) -> None:
         read(app)
 
 
+class Pair(NamedTuple):
+    first: int
+    second: str
+
+
 def with_background(body: Item, tasks: BackgroundTasks) -> None: ...
 def with_response(body: Item, response: Response) -> None: ...
 def with_cookie(body: Item, session: str = Cookie()) -> None: ...
@@ -260,6 +266,8 @@ def with_host(body: Item, host: str = Header()) -> None: ...
 def with_id(body: Item, webhook_id: str = Header()) -> None: ...
 def with_type(body: Item, content_type: str = Header()) -> None: ...
 def with_bad_alias(body: Item, value: str = Header(alias="x y")) -> None: ...
+def with_bare_list(body: list) -> None: ...  # type: ignore[type-arg]  # the bare list is the point
+def with_named_tuple(body: Pair) -> None: ...
 def with_xml(body: Annotated[Item, Body(media_type="application/xml")]) -> None: ...
 
 
@@ -275,6 +283,8 @@ def with_xml(body: Annotated[Item, Body(media_type="application/xml")]) -> None:
         (with_id, "is header webhook-id, which is set when the request is made"),
         (with_type, "is header content-type, which is set when the request is made"),
         (with_bad_alias, "which is no header's name"),
+        (with_bare_list, "body is a list, and FastAPI takes that for files"),
+        (with_named_tuple, "body is a Pair, and FastAPI takes that for files"),
         (with_xml, "its body is application/xml, which Anzol cannot make"),
     ],
 )
@@ -375,6 +385,37 @@ def test_requests_and_bare_dicts_are_warned_of_and_sent() -> None:
     assert warnings == [("by.request", False), ("by.dict", False), ("by.any", False)]
     for name in ("by.request", "by.dict", "by.any"):
         assert read(app).encode(name, ({"any": 1},)).body == b'{"any":1}'
+
+
+def test_a_body_that_fastapi_takes_for_a_query_parameter_is_warned_of() -> None:
+    def by_any(body: Any) -> None: ...
+    def unannotated(body): ...  # type: ignore[no-untyped-def]  # that is the point
+    def marked(body: Annotated[Any, Body()]) -> None: ...
+
+    app = FastAPI()
+    for function in (by_any, unannotated, marked):
+        app.webhooks.post(function.__name__)(function)
+
+    warnings = {finding.webhook: finding.problem for finding in lint(app) if "query" in finding.problem}
+
+    assert list(warnings) == ["by_any", "unannotated"]
+    assert warnings["by_any"] == "body is sent in the query: nothing in its type says that it is the body."
+
+
+def test_objects_that_are_called_are_declared_like_functions() -> None:
+    class Announced(BaseModel):
+        def __call__(self, body: Item) -> None: ...
+
+    app = FastAPI()
+    announced, partly = Announced(), partial(listed)
+    for name, declared in {"a": announced, "b": announced, "c": partly, "d": partly}.items():
+        app.webhooks.post(name)(declared)
+
+    assert [finding.problem for finding in lint(app)] == [
+        "its function Announced is declared as b too.",
+        "its function partial is declared as d too.",
+    ]
+    assert read(app).encode("c", ([{"name": "a"}],)).body == b'[{"name":"a","price":1.0}]'
 
 
 def test_duplicates_and_functions_under_two_names_are_warned_of() -> None:
