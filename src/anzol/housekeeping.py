@@ -78,7 +78,7 @@ class Housekeeper:
         reaped = await self._storage.reap(most_interruptions=self._rules.most_interruptions)
         if reaped.workers:
             log.warning(
-                "%d workers ended without a farewell; %d deliveries were interrupted and are due again, %d gave up.",
+                "Workers ended without a farewell: %d. Deliveries interrupted and due again: %d; given up: %d.",
                 reaped.workers,
                 reaped.interrupted,
                 reaped.exhausted,

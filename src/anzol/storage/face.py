@@ -272,6 +272,7 @@ class Deliver(Protocol):
     async def reap(self, *, most_interruptions: int) -> Reaped:
         """Clear away workers whose lease has ended, or ends further ahead than two terms (a clock was set back).
 
+        An engine that can tell that a worker's process has ended need not wait for its lease.
         Their claims become attempts with outcome ``interrupted`` and are due again; one interrupted
         *most_interruptions* times ends exhausted.
         """

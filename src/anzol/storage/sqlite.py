@@ -63,6 +63,7 @@ from anzol.storage.face import (
     Unset,
 )
 from anzol.storage.migrations import check_known
+from anzol.storage.processes import this_process
 from anzol.storage.sqlite_checkpoints import Checkpoints
 from anzol.storage.sqlite_connections import Readers, connect, on_fork
 from anzol.storage.sqlite_dispatch import Memory
@@ -287,7 +288,7 @@ class SqliteStorage:
     # --- deliver ----------------------------------------------------------------------------------------------------
 
     async def enlist(self, *, host: str, pid: int, version: str, term: timedelta) -> int:
-        return await self._queue(sqlite_settle.enlist, host, pid, version, term)
+        return await self._queue(sqlite_settle.enlist, host, pid, version, this_process(), term)
 
     async def beat(self, me: int, term: timedelta) -> bool:
         return await self._queue(sqlite_settle.beat, me, term)

@@ -11,6 +11,7 @@ from anzol import ids
 from anzol.lifecycle import Cause, Disabled, Incident, Outcome, ends
 from anzol.model import Report
 from anzol.storage.face import AttemptRecord, LaneHealth, NewIncident, Reaped, Settled
+from anzol.storage.processes import gone
 from anzol.storage.rows import report_of, write_wire
 from anzol.storage.sqlite_work import Work, encode
 
@@ -155,11 +156,11 @@ def write_incidents(
     work.insert("incident_new", rows)
 
 
-def enlist(work: Work, host: str, pid: int, version: str, term: timedelta) -> int:
-    """Register a worker."""
+def enlist(work: Work, host: str, pid: int, version: str, process: str, term: timedelta) -> int:
+    """Register a worker of *process*."""
     me = work.number("anzol_worker")
     micros = term // timedelta(microseconds=1)
-    work.run("worker_new", me=me, host=host, pid=pid, version=version, now=work.now, term=micros)
+    work.run("worker_new", me=me, host=host, pid=pid, version=version, process=process, now=work.now, term=micros)
     return me
 
 
@@ -178,8 +179,9 @@ def resign(work: Work, me: int) -> None:
 
 
 def reap(work: Work, most_interruptions: int) -> Reaped:
-    """Clear away workers whose lease has ended."""
-    dead = work.all("workers_dead", now=work.now)
+    """Clear away workers whose lease has ended, or whose process has."""
+    known = work.all("workers_known", now=work.now)
+    dead = [(number, host, pid) for number, host, pid, process, expired in known if expired or gone(process)]
     interrupted = exhausted = 0
     for number, host, pid in dead:
         work.run("worker_gone", me=number)

@@ -195,6 +195,7 @@ create table anzol_worker (
     host text not null,
     pid integer not null,
     version text not null,
+    process text not null,
     started_at integer not null,
     expires_at integer not null,
     term integer not null check (term > 0)

@@ -1,1 +1,0 @@
-select id, host, pid from anzol_worker where expires_at <= :now or expires_at > :now + 2 * term
