@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import threading
 from hashlib import blake2b
+from random import Random
 from typing import Final
 
 from anzol.errors import InvalidValue
@@ -25,6 +26,11 @@ VALUES: Final = {digit: value for value, digit in enumerate(DIGITS)}
 BITS: Final = 80  # below the 48 bits of milliseconds
 SET_BACK: Final = 10_000  # milliseconds
 
+# Not the system's source of chance: each draw from that gives the interpreter's lock away. Ids are no secrets.
+_chance = Random()  # noqa: S311
+if hasattr(os, "register_at_fork"):  # there is no fork on Windows
+    os.register_at_fork(after_in_child=_chance.seed)  # else parent and child would draw the same
+
 _lock = threading.Lock()
 _last = 0
 
@@ -36,10 +42,10 @@ def new(micros: int) -> bytes:
     After a clock was set back by less than 10 seconds they go on from the last one; after more, they start anew.
     """
     global _last
-    fresh = (micros // 1000) << BITS | int.from_bytes(os.urandom(10), "big") >> 1
+    fresh = (micros // 1000) << BITS | _chance.getrandbits(BITS - 1)
     with _lock:
         if 0 <= (_last >> BITS) - (fresh >> BITS) < SET_BACK:
-            fresh = _last + 1 + int.from_bytes(os.urandom(4), "big")
+            fresh = _last + 1 + _chance.getrandbits(32)
         _last = fresh
     return fresh.to_bytes(16, "big")
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import threading
+from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
@@ -97,7 +98,7 @@ class SqliteStorage:
         self._patience = patience
         self._nap = nap
         self._listeners: list[Callable[[], None]] = []
-        self._recent: dict[int, Content] = {}
+        self._recent: OrderedDict[int, Content] = OrderedDict()  # a dict is slow to lose its first
         self._recent_bytes = 0
         self._memory = Memory()
         self._sweep = sqlite_clean.Sweep()
@@ -158,7 +159,7 @@ class SqliteStorage:
         self._recent.update(fresh)
         self._recent_bytes += sum(len(content.body) + BESIDE for content in fresh.values())
         while self._recent_bytes > REMEMBERED and self._recent:
-            oldest = self._recent.pop(next(iter(self._recent)))
+            _, oldest = self._recent.popitem(last=False)
             self._recent_bytes -= len(oldest.body) + BESIDE
 
     def _look(self) -> bool:
