@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any, get_args, get_origin
 
-from pydantic import AliasChoices, BaseModel
+from pydantic import AliasChoices, BaseModel, PlainSerializer, WrapSerializer
 
 COLLECTIONS = (list, tuple, set, frozenset, dict)
 
@@ -48,3 +48,12 @@ def aliases(info: Any) -> list[str]:
 def serialised_name(name: str, info: Any) -> str:
     """Return the key that Pydantic gives a model's field when it is serialised."""
     return str(info.serialization_alias or info.alias or name)
+
+
+def has_serialiser(model: type[BaseModel], name: str, info: Any) -> bool:
+    """Say whether a model's field is serialised by a function, which may make something of None."""
+    decorated = (serialiser.info.fields for serialiser in model.__pydantic_decorators__.field_serializers.values())
+    functions = PlainSerializer | WrapSerializer
+    return any(name in fields or "*" in fields for fields in decorated) or any(
+        isinstance(part, functions) for part in info.metadata
+    )

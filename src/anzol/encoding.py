@@ -1,7 +1,8 @@
 """From arguments to bytes: what `send` was given, checked against the declaration and encoded once.
 
 A model instance of the declared type is serialised as it is, by the declared type's own serialiser: fields that a
-subclass adds are not sent. Its attributes must have the declared types. Where they do not, because the instance was
+subclass adds are not sent. Its attributes must have the declared types, and None is none of them unless declared.
+Where they do not, because the instance was
 made with `model_construct`, was assigned to afterwards, or is a table model that never validates, it is validated
 afresh, as a dict with the same content would be: coerced, or refused. Constraints (``gt``, ``max_length``) and
 validators are not run again on an instance whose types are right; running them twice is not safe for all of them.
@@ -15,15 +16,19 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 from urllib.parse import urlencode
 from uuid import UUID
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic.errors import PydanticInvalidForJsonSchema
 from pydantic_core import PydanticSerializationError
 
+from anzol.annotations import has_serialiser, serialised_name
 from anzol.errors import InvalidPayload
 from anzol.headers import VALUE
+from anzol.schemas import may_be_null, resolved, sent_schema
 
 Fault = tuple[str, str]
 Pair = tuple[str, str]
@@ -101,20 +106,33 @@ class Body:
 
     def encode_value(self, value: Any) -> bytes:
         """Encode the one value that is the body; raises Misfit."""
-        fit: Any = value if self.model is not None and isinstance(value, self.model) else self.checked(value)
+        try:
+            return self.encode_nested(value)
+        except RecursionError as error:
+            raise Misfit([(self.parameters[0], "holds itself, or is nested too deeply")]) from error
+
+    def encode_nested(self, value: Any) -> bytes:
+        """Encode the value, unless it is too deep; raises Misfit and RecursionError."""
+        fit: Any = value if self.model is not None and isinstance(value, self.model) else self.recognised(value)
         if self.named and fit.type != self.named:
             reason = f"is {fit.type!r}, but the webhook is {self.named!r}"
             raise Misfit([(f"{self.parameters[0]}.type", reason)])
         if self.raw:
             return fit.encode() if isinstance(fit, str) else bytes(fit)
-        if not complete(fit):
+        if not ready(fit):
             return self.encode_afresh(fit)
-        if "_sa_instance_state" in getattr(fit, "__dict__", ()):
-            fit = in_order(fit)
         try:
             return self.adapter.serializer.to_json(fit, by_alias=True, warnings="error")
         except (PydanticSerializationError, ValueError) as error:
             return self.encode_afresh(fit, error)
+
+    def recognised(self, value: Any) -> Any:
+        """Validate a value; refuses an object that has nothing of the declared model but its defaults."""
+        fit = self.checked(value)
+        if self.model is None or isinstance(value, dict) or fit.model_fields_set or not self.model.model_fields:
+            return fit
+        reason = f"is a {type(value).__name__}, which has no field of {self.model.__name__}"
+        raise Misfit([(self.parameters[0], reason)])
 
     def checked(self, value: Any) -> Any:
         """Validate a value that is not an instance of the declared model: a dict, a list, a row, a scalar."""
@@ -128,48 +146,86 @@ class Body:
 
     def encode_afresh(self, value: Any, error: Exception | None = None) -> bytes:
         """Encode a value whose parts are missing or not of the declared types: validated again, from its content."""
+        fresh = self.checked(content(value))
+        if faults := list(nothings(fresh, self.parameters[0])):  # of a table model, which is not validated
+            raise Misfit(faults)
         try:
-            fresh = self.checked(content(value))
             return self.adapter.serializer.to_json(fresh, by_alias=True, warnings="error")
         except (PydanticSerializationError, ValueError) as again:
             raise Misfit([(self.parameters[0], unserialisable(again))]) from error
 
 
-def complete(value: Any) -> bool:
-    """Say whether every model in *value* has all its fields; reading one loads what an expired row lacks."""
-    if isinstance(value, BaseModel):
-        attributes = value.__dict__
-        absent = type(value).__pydantic_fields__.keys() - attributes.keys()
-        return all(hasattr(value, name) for name in absent) and all_complete(attributes.values())
-    if isinstance(value, dict):
-        return all_complete(value.values())
-    return not isinstance(value, list | tuple | set) or all_complete(value)
+def ready(value: Any) -> bool:
+    """Say whether every model in *value* has all its fields, after loading what an expired table row lacks.
 
-
-def all_complete(values: Iterable[Any]) -> bool:
-    """Say whether all *values* are complete; most are scalars, which cost nothing."""
-    return all(type(value) in SCALARS or complete(value) for value in values)
-
-
-def in_order(row: Any) -> Any:
-    """Return a copy of a table row with its attributes in the order of its fields.
-
-    SQLAlchemy puts them where it loads them, and they are serialised in that order; but the same row has to give the
-    same bytes, or a message's key could not be used again.
+    None counts as lacking where it is not declared: a serialiser lets it pass as the value of any type.
     """
-    copied = object.__new__(type(row))
-    fields = {name: row.__dict__[name] for name in type(row).__pydantic_fields__}
-    for name in ("__pydantic_fields_set__", "__pydantic_extra__", "__pydantic_private__"):
-        object.__setattr__(copied, name, getattr(row, name, None))
-    object.__setattr__(copied, "__dict__", fields | row.__dict__)
-    return copied
+    if isinstance(value, BaseModel):
+        attributes, model = value.__dict__, type(value)
+        absent = model.__pydantic_fields__.keys() - attributes.keys()
+        if not all(hasattr(value, name) for name in absent):
+            return False
+        if "_sa_instance_state" in attributes:
+            put_in_order(attributes, model.__pydantic_fields__)
+        return all(attributes.get(name) is not None for name in never_none(model)) and all_ready(attributes.values())
+    if isinstance(value, dict):
+        return all_ready(value.values())
+    return not isinstance(value, list | tuple | set) or all_ready(value)
+
+
+@lru_cache(maxsize=1024)
+def never_none(model: type[BaseModel]) -> tuple[str, ...]:
+    """Return the fields of *model* that are described as something else than null, and are sent as they are."""
+    try:
+        schema = sent_schema(TypeAdapter(model))
+    except PydanticInvalidForJsonSchema:
+        return ()
+    definitions = schema.get("$defs", {})
+    described = resolved(schema, definitions).get("properties", {})
+    return tuple(
+        name
+        for name, info in model.__pydantic_fields__.items()
+        if not may_be_null(described.get(serialised_name(name, info), {}), definitions)
+        and not has_serialiser(model, name, info)
+    )
+
+
+def nothings(value: Any, where: str) -> Iterator[Fault]:
+    """Yield where None stands in place of something."""
+    if isinstance(value, BaseModel):
+        for name in never_none(type(value)):
+            if value.__dict__.get(name) is None:
+                yield f"{where}.{name}", "is None, which is not declared"
+        value = value.__dict__
+    if isinstance(value, dict):
+        for name, item in value.items():
+            yield from nothings(item, f"{where}.{name}")
+    elif isinstance(value, list | tuple | set):
+        for index, item in enumerate(value):
+            yield from nothings(item, f"{where}[{index}]")
+
+
+def all_ready(values: Iterable[Any]) -> bool:
+    """Say whether all *values* are ready; most are scalars, which cost nothing."""
+    return all(type(value) in SCALARS or ready(value) for value in values)
+
+
+def put_in_order(attributes: dict[str, Any], fields: Iterable[str]) -> None:
+    """Put a table row's attributes in the order of its fields; their values stay.
+
+    SQLAlchemy has them in the order in which it loads them, and they are serialised in that order; but the same row
+    has to give the same bytes, or a message's key could not be used again.
+    """
+    for name in fields:
+        if name in attributes:
+            attributes[name] = attributes.pop(name)
 
 
 def content(value: Any) -> Any:
     """Return the value with every model in it as a dict of its fields, so that it is validated from the ground."""
     if isinstance(value, BaseModel):
-        fields = type(value).__pydantic_fields__
-        return {name: content(value.__dict__[name]) for name in fields if name in value.__dict__}
+        declared = {name: value.__dict__[name] for name in type(value).__pydantic_fields__ if name in value.__dict__}
+        return content(declared | (getattr(value, "__pydantic_extra__", None) or {}))
     if isinstance(value, dict):
         return {key: content(item) for key, item in value.items()}
     return [content(item) for item in value] if isinstance(value, list | tuple | set) else value

@@ -10,6 +10,7 @@ from pydantic import TypeAdapter
 from pydantic.errors import PydanticInvalidForJsonSchema
 
 from anzol.encoding import Body, Misfit
+from anzol.schemas import resolved
 
 if TYPE_CHECKING:
     from anzol.catalog import EventType
@@ -114,14 +115,6 @@ def input_schema(adapter: TypeAdapter[Any]) -> dict[str, Any]:
         return adapter.json_schema(by_alias=True, mode="validation")
     except PydanticInvalidForJsonSchema:
         return {}
-
-
-def resolved(schema: Schema, definitions: Schema) -> Schema:
-    """Follow a reference; what stands beside it counts too."""
-    while "$ref" in schema:
-        beside = {key: value for key, value in schema.items() if key != "$ref"}
-        schema = {**definitions[schema["$ref"].rsplit("/", 1)[-1]], **beside}
-    return schema
 
 
 def made(schema: Schema, definitions: Schema, *, named: str = "", depth: int = 0) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pydantic import TypeAdapter
@@ -115,3 +115,22 @@ def sent_schema(adapter: TypeAdapter[Any]) -> Schema:
     """Describe one body, with what it refers to under ``$defs``."""
     schemas, definitions = sent_schemas([("body", adapter)], template=LOCAL)
     return {**schemas["body"], "$defs": definitions} if definitions else schemas["body"]
+
+
+def resolved(schema: Mapping[str, Any], definitions: Mapping[str, Any]) -> Schema:
+    """Follow a reference; what stands beside it counts too."""
+    while "$ref" in schema:
+        beside = {key: value for key, value in schema.items() if key != "$ref"}
+        schema = {**definitions[schema["$ref"].rsplit("/", 1)[-1]], **beside}
+    return dict(schema)
+
+
+def may_be_null(schema: Mapping[str, Any], definitions: Mapping[str, Any]) -> bool:
+    """Say whether the described value may be null: said so, or nothing is said of it."""
+    schema = resolved(schema, definitions)
+    for key in ("anyOf", "oneOf"):
+        if key in schema:
+            return any(may_be_null(choice, definitions) for choice in schema[key])
+    if "enum" in schema or "const" in schema:
+        return None in schema.get("enum", [schema.get("const")])
+    return bool(schema.get("type", "null") == "null")

@@ -205,6 +205,101 @@ def test_an_unvalidated_instance_without_its_fields_is_refused(catalog: Catalog)
     ]
 
 
+@pytest.mark.parametrize(
+    "nothing", [Line.model_construct(product=None, price=Decimal(1)), {"product": None, "price": 1}]
+)
+def test_none_in_place_of_something_is_refused(catalog: Catalog, nothing: Any) -> None:
+    order = Order(id=UUID(int=1), placedOn=date(2026, 1, 1))
+    order.lines.append(nothing)
+
+    with pytest.raises(InvalidPayload) as refusal:
+        catalog.encode("order.sent", (order,))
+    assert [path for path, _ in refusal.value.faults] == ["order.lines[0].product"]
+
+
+def test_none_in_a_table_row_is_refused_though_it_is_not_validated() -> None:
+    sqlmodel = pytest.importorskip("sqlmodel")
+
+    class Ship(sqlmodel.SQLModel, table=True):  # type: ignore[name-defined,misc,call-arg]  # imported as it may lack
+        __tablename__ = "catalog_test_ship"
+        id: int | None = sqlmodel.Field(default=None, primary_key=True)
+        name: str
+
+    app = FastAPI()
+
+    @app.webhooks.post("built")
+    def built(body: list[Ship]) -> None: ...
+
+    with pytest.raises(InvalidPayload) as refusal:
+        read(app).encode(built, ([Ship(name="a"), Ship(name=None)],))
+    assert refusal.value.faults == (("body[1].name", "is None, which is not declared"),)
+    assert read(app).encode(built, ([Ship(name="a")],)).body == b'[{"id":null,"name":"a"}]'
+
+
+def test_a_field_with_a_serialiser_of_its_own_may_be_none() -> None:
+    class Counted(BaseModel):
+        count: int = None  # type: ignore[assignment]  # defaults are not validated
+
+        @field_serializer("count")
+        def counted(self, value: int | None) -> int:
+            return value or 0
+
+    app = FastAPI()
+
+    @app.webhooks.post("x")
+    def x(body: Counted) -> None: ...
+
+    assert read(app).encode(x, (Counted(),)).body == b'{"count":0}'
+
+
+def test_an_object_with_nothing_of_the_declared_model_is_refused() -> None:
+    class Paging(BaseModel):
+        page: int = 1
+
+    app = FastAPI()
+
+    @app.webhooks.post("x")
+    def x(body: Paging) -> None: ...
+
+    with pytest.raises(InvalidPayload, match="body: is a Line, which has no field of Paging"):
+        read(app).encode(x, (Line(product="a", price=Decimal(1)),))
+    assert read(app).encode(x, ({},)).body == b'{"page":1}'
+
+
+def test_what_holds_itself_or_is_too_deep_is_refused() -> None:
+    class Node(BaseModel):
+        children: list["Node"] = []
+
+    app, loop, deep = FastAPI(), Node(), Node()
+
+    @app.webhooks.post("x")
+    def x(body: Node) -> None: ...
+
+    loop.children.append(loop)
+    for _ in range(2000):
+        deep = Node.model_construct(children=[deep])
+
+    for node in (loop, deep):
+        with pytest.raises(InvalidPayload, match="holds itself, or is nested too deeply"):
+            read(app).encode(x, (node,))
+
+
+def test_undeclared_fields_of_an_open_model_outlive_a_change() -> None:
+    class Open(BaseModel):
+        model_config = ConfigDict(extra="allow")
+        count: int = 1
+
+    app = FastAPI()
+
+    @app.webhooks.post("x")
+    def x(body: Open) -> None: ...
+
+    changed = Open.model_validate({"note": "kept"})
+    changed.count = "7"  # type: ignore[assignment]  # as a careless caller would
+
+    assert read(app).encode(x, (changed,)).body == b'{"count":7,"note":"kept"}'
+
+
 def test_several_bodies_are_refused_by_their_own_names(catalog: Catalog) -> None:
     error = refused(catalog, order_merged, ORDER, {"id": "x", "placedOn": "2026-01-31"})
 
