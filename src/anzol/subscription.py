@@ -36,8 +36,8 @@ class Occurrence:
     only_endpoint: bytes | None = None
 
 
-def wants(subscription: Subscription, message: Occurrence) -> str:
-    """Return ``matched``, or the first reason why the endpoint does not get the message.
+def wants(subscription: Subscription, message: Occurrence, now: int) -> str:
+    """Return ``matched``, or the first reason why the endpoint does not get the message, judged at *now*.
 
     An endpoint with channels gets only messages that carry one of them; one without gets messages of any channel.
     """
@@ -47,12 +47,13 @@ def wants(subscription: Subscription, message: Occurrence) -> str:
         return DELETED
     if not subscription.enabled:
         return DISABLED
-    return MATCHED if message.only_endpoint is not None else chooses(subscription, message)
+    return MATCHED if message.only_endpoint is not None else chooses(subscription, message, now)
 
 
-def chooses(subscription: Subscription, message: Occurrence) -> str:
+def chooses(subscription: Subscription, message: Occurrence, now: int) -> str:
     """Return whether a live endpoint is subscribed to a message, and if not why."""
-    if subscription.created_at > message.created_at:
+    # One that seems to be made in the future was made before the clock was set back: it was there first.
+    if message.created_at < subscription.created_at <= now:
         return CREATED_LATER
     if subscription.event_types and message.event_type not in subscription.event_types:
         return EVENT_TYPE

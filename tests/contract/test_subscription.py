@@ -33,7 +33,7 @@ class Sent:
 
 
 WANTED = st.builds(
-    Wanted, WORDS_LIST, WORDS_LIST, st.sampled_from(["live", "live", "live", "disabled", "deleted", "later"])
+    Wanted, WORDS_LIST, WORDS_LIST, st.sampled_from(["live", "live", "live", "disabled", "deleted", "later", "ahead"])
 )
 SENT = st.builds(Sent, WORDS, WORDS_LIST, st.one_of(st.none(), st.none(), st.integers(0, 3)))
 
@@ -57,13 +57,30 @@ async def test_fan_out_follows_the_rule(scene: Scene, endpoints: list[Wanted], m
 
     for shown, occurrence in accepted:
         got = {raw(one.endpoint_id) for one in await scene.deliveries(message_id=shown)}
-        assert got == {one.endpoint_id for one in made if wants(one, occurrence) == MATCHED}
+        assert got == {one.endpoint_id for one in made if wants(one, occurrence, scene.now) == MATCHED}
         said = {raw(one.endpoint_id): one.reason for one in await scene.storage.matches(ENVIRONMENT, shown)}
-        assert said == {one.endpoint_id: wants(one, occurrence) for one in made}
+        assert said == {one.endpoint_id: wants(one, occurrence, scene.now) for one in made}
+
+
+async def test_a_clock_set_back_keeps_no_message_from_endpoints_that_were_there(scene: Scene) -> None:
+    customer = ids.new(scene.now).hex()
+    there = await scene.endpoint(customer)
+    scene.clock.advance(timedelta(hours=-1))
+    shown = await scene.send(customer)
+
+    (claim,) = (await (await scene.worker()).round()).claims
+
+    assert ids.show(ids.MESSAGE, claim.content.message_id) == shown
+    assert [one.reason for one in await scene.storage.matches(ENVIRONMENT, shown)] == [MATCHED]
+    assert claim.endpoint_id == raw(there.id)
 
 
 async def register(scene: Scene, customer: str, wanted: Wanted) -> Subscription:
+    ahead = timedelta(hours=wanted.fate == "ahead")
+    scene.clock.advance(ahead)
     endpoint = await scene.endpoint(customer, event_types=wanted.event_types, channels=wanted.channels)
+    created_at = scene.now
+    scene.clock.advance(-ahead)
     if wanted.fate == "disabled":
         await scene.storage.disable_endpoint(ENVIRONMENT, endpoint.id, Disabled.BY_CUSTOMER)
     if wanted.fate == "deleted":
@@ -74,5 +91,5 @@ async def register(scene: Scene, customer: str, wanted: Wanted) -> Subscription:
         wanted.channels,
         enabled=wanted.fate != "disabled",
         deleted=wanted.fate == "deleted",
-        created_at=scene.now,
+        created_at=created_at,
     )

@@ -238,10 +238,10 @@ def matches(work: Work, environment: str, message_id: str) -> tuple[Match, ...]:
     event_type, created_at, channels, only, customer_id, waiting = work.the("occurrence", "message", seq=seq)
     occurrence = Occurrence(event_type, created_at, tuple(json.loads(channels)), only)
     found = work.all("subscriptions", customer_id=customer_id, message=seq)
-    return tuple(match_of(row, occurrence, bool(waiting)) for row in found)
+    return tuple(match_of(row, occurrence, bool(waiting), work.now) for row in found)
 
 
-def match_of(row: Row, occurrence: Occurrence, waiting: bool) -> Match:
+def match_of(row: Row, occurrence: Occurrence, waiting: bool, now: int) -> Match:
     """Judge one endpoint: what was, where that is known; else by the rule."""
     raw, url, event_types, channels, disabled, deleted_at, created_at, enabled_at, has_delivery = row
     subscription = Subscription(
@@ -252,7 +252,7 @@ def match_of(row: Row, occurrence: Occurrence, waiting: bool) -> Match:
         deleted_at is not None,
         created_at,
     )
-    reason = MATCHED if has_delivery else wants(subscription, occurrence)
+    reason = MATCHED if has_delivery else wants(subscription, occurrence, now)
     if reason == MATCHED and not has_delivery and not waiting:
         # It would match today: it was disabled then, or was subscribed to something else.
         reason = DISABLED if enabled_at > occurrence.created_at else EVENT_TYPE

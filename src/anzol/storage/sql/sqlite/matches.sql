@@ -19,7 +19,7 @@ select json_group_array(json_array(
    and not (o.resent and (exists (select 1 from anzol_pending p where p.message = m.seq and p.endpoint = e.seq)
                        or exists (select 1 from anzol_delivery d where d.message = m.seq and d.endpoint = e.seq)))
    and case when m.only_endpoint is not null then e.id = m.only_endpoint
-       else e.created_at <= m.created_at
+       else (e.created_at <= m.created_at or e.created_at > :now) -- ahead of now: made before the clock was set back
         and (e.event_types = '[]' or exists (select 1 from json_each(e.event_types) t where t.value = m.event_type))
         and (e.channels = '[]' or exists (select 1 from json_each(e.channels) a
                                             join json_each(m.channels) b on b.value = a.value))
