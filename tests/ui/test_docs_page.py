@@ -146,6 +146,33 @@ def test_the_public_page_shows_webhooks_and_nothing_else(chromium: Browser, arte
     assert complaints == []
 
 
+HOSTILE = """</script></title><script>window.taken = 1</script><img src=x onerror="window.taken=1">"{x}"""
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("path", ["/docs", "/redoc", "/developers"])
+def test_nothing_that_a_declaration_says_is_run(chromium: Browser, path: str) -> None:
+    app = FastAPI(title=HOSTILE, description=HOSTILE, swagger_ui_parameters={"hostile": HOSTILE})
+
+    @app.webhooks.post("new-subscription", tags=[HOSTILE], summary=HOSTILE, description=f"seen {HOSTILE}")
+    def new_subscription(body: Subscription) -> None: ...
+
+    complete(app)
+    serve_docs(app)
+    app.include_router(webhooks_page(app), prefix="/developers")
+    with running(app) as own:
+        page, asked, _ = watched(chromium, own)
+        answer = page.goto(f"{own}{path}")
+        if path != "/redoc":
+            page.locator(".opblock-summary-control").first.click()
+        page.get_by_text("seen").first.wait_for(state="attached")
+
+        assert answer
+        assert "<script>window" not in answer.text()
+        assert page.evaluate("window.taken") is None
+        assert asked == []
+
+
 def test_the_page_and_its_assets_come_from_the_application() -> None:
     client = TestClient(documented())
     page = client.get("/docs")
