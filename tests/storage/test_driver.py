@@ -300,6 +300,21 @@ async def test_a_file_that_is_no_database_says_so(path: Path) -> None:
     await storage.close()
 
 
+async def test_nothing_is_acknowledged_into_a_file_that_was_deleted_or_replaced(scene: Scene, path: Path) -> None:
+    await scene.send()
+    aside = path.rename(path.with_suffix(".aside"))
+
+    with pytest.raises(StorageError, match="deleted or replaced"):
+        await scene.send()
+    path.touch()
+    with pytest.raises(StorageError, match="deleted or replaced"):
+        await scene.send()
+    aside.replace(path)
+    await scene.send()
+
+    assert len((await scene.storage.messages(ENVIRONMENT, Selection())).items) == 2
+
+
 async def test_a_cancelled_round_gives_back_what_it_claimed(scene: Scene) -> None:
     await scene.endpoint()
     await scene.accept()

@@ -66,7 +66,7 @@ from anzol.storage.face import (
 from anzol.storage.migrations import check_known
 from anzol.storage.processes import this_process
 from anzol.storage.sqlite_checkpoints import Checkpoints
-from anzol.storage.sqlite_connections import Readers, connect, on_fork
+from anzol.storage.sqlite_connections import Readers, check_there, connect, identity, on_fork
 from anzol.storage.sqlite_dispatch import Memory
 from anzol.storage.sqlite_work import Work
 from anzol.storage.sqlite_writer import Op, Writer, explained
@@ -108,6 +108,7 @@ class SqliteStorage:
     def _start(self) -> None:
         """Begin with nothing open: in a new storage, and in a child after a fork."""
         self._connection: sqlite3.Connection | None = None
+        self._file: tuple[int, int] | None = None
         self._forking = False
         self._data_version = 0
         self._readers = Readers(self.path, READERS)
@@ -122,6 +123,7 @@ class SqliteStorage:
         """Open a transaction that may write."""
         if self._connection is None:
             self._connection = self._open()
+        check_there(self.path, self._file)
         self._connection.execute("begin immediate")
         return Work(self._connection, self._clock.micros(), self._vault, self._recent)
 
@@ -132,6 +134,7 @@ class SqliteStorage:
         except BaseException:
             connection.close()
             raise
+        self._file = identity(self.path)
         self._checkpoints.prepare(connection)
         connection.execute("pragma busy_timeout = 0")  # the writer itself waits: a loop that drives it must not block
         return connection

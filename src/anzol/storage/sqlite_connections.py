@@ -58,6 +58,28 @@ def tune(connection: sqlite3.Connection, *, reading: bool) -> None:
         connection.execute("pragma query_only = on")
 
 
+def identity(path: Path) -> tuple[int, int] | None:
+    """Return what tells this file from any other, also one that is put in its place; None: there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def check_there(path: Path, opened: tuple[int, int] | None) -> None:
+    """Refuse to go on in a file that is no longer at its path: what is written to it is gone with the process.
+
+    Raises:
+        StorageError: as it says.
+    """
+    if identity(path) != opened:
+        raise StorageError(
+            f"The database {path} was deleted or replaced while it was in use; nothing was stored.",
+            do="Put it back, or start this program again to use the one that is there now.",
+        )
+
+
 class Readers:
     """Connections for reading, as many as read at the same time."""
 
