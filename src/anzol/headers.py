@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from functools import cache
 from typing import Final, cast
 
@@ -43,22 +43,24 @@ def check_headers(headers: Mapping[str, str] | Iterable[tuple[str, str]], *, pre
     return checked
 
 
-def check_name(name: str, prefix: str | None = None) -> str:
+def check_name(name: object, prefix: str | None = None) -> str:
     """Return *name* in lower case, once it may be set."""
+    if not isinstance(name, str) or not TOKEN.fullmatch(name):
+        raise refused(str(name), "is not a header's name", "Use letters, digits and hyphens.")
     lower = name.lower()
-    if not TOKEN.fullmatch(name):
-        raise refused(name, "is not a header's name", "Use letters, digits and hyphens.")
     if len(name) > MAX_NAME:
         raise refused(name, f"has more than {MAX_NAME} characters in its name")
     if lower in FORBIDDEN or lower.startswith(FORBIDDEN_PREFIXES):
         raise refused(name, "is set by the sender and may not be replaced")
-    if prefix and lower in {f"{prefix}{what}" for what in ("id", "timestamp", "signature")}:
+    if lower in copies(prefix):
         raise refused(name, "is this endpoint's own copy of a signed header")
     return lower
 
 
-def check_value(name: str, value: str) -> str:
+def check_value(name: str, value: object) -> str:
     """Return *value*, once it is visible ASCII with blanks only inside."""
+    if not isinstance(value, str):
+        raise refused(name, f"has a value that is no text but a {type(value).__name__}")
     if not VALUE.fullmatch(value):
         raise refused(name, "has a value with line breaks, other control characters, blanks at an end, or not ASCII")
     if len(value) > MAX_VALUE:
@@ -91,6 +93,11 @@ def check_prefix(prefix: str) -> str:
     return prefix
 
 
+def copies(prefix: str | None) -> frozenset[str]:
+    """Return the names of the copies of the three signed headers that an endpoint with this prefix gets."""
+    return frozenset(f"{prefix}{what}" for what in ("id", "timestamp", "signature")) if prefix else frozenset()
+
+
 def signed_headers(message_id: str, timestamp: int, signature: str, prefix: str | None = None) -> bytes:
     """Return the header lines of the three signed headers, and their copies if the endpoint asked for them."""
     lines = f"webhook-id: {message_id}\r\nwebhook-timestamp: {timestamp}\r\nwebhook-signature: {signature}\r\n"
@@ -99,14 +106,15 @@ def signed_headers(message_id: str, timestamp: int, signature: str, prefix: str 
     return lines.encode("ascii")
 
 
-def header_lines(*layers: Iterable[tuple[str, str]]) -> bytes:
+def header_lines(*layers: Iterable[tuple[str, str]], without: Collection[str] = ()) -> bytes:
     """Return header lines for a request: ours, then each layer's; of one name the last layer's stands.
 
-    ``user-agent`` and ``accept-encoding: identity`` are there unless a layer says otherwise.
+    ``user-agent`` and ``accept-encoding: identity`` are there unless a layer says otherwise. Names *without* are left
+    out: they are in the request already.
     """
     merged = {"user-agent": user_agent(), "accept-encoding": "identity"}
     for layer in layers:
-        merged.update((name.lower(), value) for name, value in layer)
+        merged.update((name.lower(), value) for name, value in layer if name.lower() not in without)
     lines = "".join([f"{name}: {value}\r\n" for name, value in merged.items()])
     if not lines.count("\r") == lines.count("\n") == len(merged):  # whoever let it through, it is not sent
         raise InvalidHeader("A header has a line break in it.", field="headers")

@@ -6,7 +6,7 @@ from typing import Final
 
 from anzol import ids
 from anzol.addresses import Policy, Target, check_url
-from anzol.headers import header_lines, signed_headers
+from anzol.headers import copies, header_lines, signed_headers
 from anzol.sender import Request
 from anzol.signing import SigningKey, signature_header
 from anzol.storage.face import Content, Profile
@@ -53,5 +53,6 @@ class Letter:
                 self._heads.clear()
             ours = (("webhook-event", content.event_type), ("content-type", content.content_type))
             # The endpoint's own headers last: what its owner has set stands, over what the message declares.
-            head = self._heads[kind] = header_lines(ours, content.headers, self._own)
+            # But nobody's header stands beside a signed one of the same name: receivers would read either.
+            head = self._heads[kind] = header_lines(ours, content.headers, self._own, without=copies(self._prefix))
         return head

@@ -67,6 +67,17 @@ async def test_the_request_is_exactly_what_was_promised(steps: Steps) -> None:
     }
 
 
+async def test_no_declared_header_stands_beside_a_signed_one_of_its_name(steps: Steps) -> None:
+    await steps.endpoint("one.example", headers=(("svix-signature", "mine"),), header_prefix="svix-")
+    message = await steps.send(b"{}", headers=(("svix-id", "declared"), ("x-declared", "yes")))
+    await steps.drain()
+
+    lines = steps.script.sent[0][1].head.decode().splitlines()
+    names = [line.split(":")[0] for line in lines]
+    assert len(names) == len(set(names))
+    assert {f"svix-id: {message}", "x-declared: yes"} <= set(lines)
+
+
 async def test_the_schedule_is_kept_to_its_end_in_no_time(tmp_path: Path) -> None:
     async with stepping(tmp_path, DeliveryRules(spread=0.0, disable_after=None)) as steps:
         await steps.endpoint()

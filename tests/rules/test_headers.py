@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -58,6 +60,12 @@ def test_a_value_outside_the_grammar_is_refused_and_not_repeated(value: str) -> 
     assert len(value) < 4 or value not in str(caught.value)
 
 
+@pytest.mark.parametrize(("name", "value"), [("x-a", 1), ("x-a", None), ("x-a", b"1"), (1, "a"), (None, "a")])
+def test_what_is_no_text_is_refused(name: Any, value: Any) -> None:
+    with pytest.raises(InvalidHeader):
+        check_headers({name: value})
+
+
 def test_one_name_twice_is_refused() -> None:
     with pytest.raises(InvalidHeader, match="twice"):
         check_headers([("X-A", "1"), ("x-a", "2")])
@@ -111,6 +119,7 @@ def test_of_one_name_the_last_layers_value_is_sent() -> None:
         ).encode()
     )
     assert user_agent().startswith("Anzol/")
+    assert b"x-a" not in header_lines([("x-a", "1")], [("X-A", "2"), ("x-b", "3")], without={"x-a"})
 
 
 @pytest.mark.parametrize("pair", [("x-a", "b\r\nx-c: d"), ("x-a", "b\n"), ("x-a\r\n", "b"), ("x", "\r")])

@@ -162,6 +162,25 @@ async def test_an_update_is_judged_as_a_registration_is(webhooks: Webhooks) -> N
     assert await webhooks.endpoints.get(endpoint.id) == endpoint
 
 
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ({"header_prefix": "svix-"}, {"headers": {"svix-signature": "mine"}}),
+        ({"headers": {"svix-signature": "mine"}}, {"header_prefix": "svix-"}),
+    ],
+)
+async def test_a_copy_of_a_signed_header_is_not_set_beside_it_by_an_update(
+    webhooks: Webhooks, before: dict[str, Any], after: dict[str, Any]
+) -> None:
+    endpoint = await webhooks.endpoints.create("acme", url=URL, **before)
+
+    with pytest.raises(InvalidHeader, match="own copy"):
+        await webhooks.endpoints.update(endpoint.id, **after)
+    await webhooks.endpoints.update(endpoint.id, description="changed", header_prefix=None)
+
+    assert (await webhooks.endpoints.get(endpoint.id)).description == "changed"
+
+
 async def test_loopback_is_refused_unless_it_is_allowed(webhooks: Webhooks) -> None:
     webhooks.core._settings = webhooks.settings.model_copy(update={"allow_networks": ()})
 

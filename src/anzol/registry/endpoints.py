@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from anzol.headers import check_headers, check_prefix
+from anzol.headers import check_headers, check_name, check_prefix
 from anzol.lifecycle import Disabled
 from anzol.model import Endpoint, Page, Secret
 from anzol.outbox import CustomerId, Webhook, check_labels, customer_id
@@ -130,7 +130,7 @@ class Endpoints:
         What waits already goes to the new URL, with the new headers, from its next attempt on.
         """
         prefix = header_prefix if isinstance(header_prefix, Unset | None) else check_prefix(header_prefix)
-        sent_under = prefix if isinstance(prefix, str) else None
+        sent_under = await self._sent_under(endpoint_id, prefix, headers)
         changes = EndpointChanges(
             url=url if isinstance(url, Unset) else check_text(url, "url", 2048),
             uid=uid if isinstance(uid, Unset | None) else check_uid(uid),
@@ -149,6 +149,21 @@ class Endpoints:
             await self.records.check_target(url)
         storage = await self.records.storage()
         return await storage.update_endpoint(self.records.environment, endpoint_id, changes)
+
+    async def _sent_under(
+        self, endpoint_id: str, prefix: str | Unset | None, headers: Mapping[str, str] | Unset
+    ) -> str | None:
+        """Return the prefix that is to hold; refuse one under which a header that is set would stand twice."""
+        if not isinstance(prefix, Unset) and (prefix is None or not isinstance(headers, Unset)):
+            return prefix
+        if isinstance(prefix, Unset) and isinstance(headers, Unset):
+            return None
+        there = await self.get(endpoint_id)
+        if isinstance(prefix, Unset):
+            return there.header_prefix
+        for name in there.headers:
+            check_name(name, prefix)
+        return prefix
 
     async def delete(self, endpoint_id: str) -> None:
         """Delete one; what waits for it is cancelled, what was delivered stays in the history; raises NotFound."""
