@@ -9,6 +9,7 @@ import asyncio
 import os
 import socket
 import ssl
+import sys
 from dataclasses import dataclass, field
 from time import monotonic
 from typing import Final, cast
@@ -21,6 +22,7 @@ from anzol.lifecycle import Outcome
 
 IDLE: Final = 4.0  # seconds; common servers close at 5, and a request on a closing connection is lost
 MAX_IDLE: Final = 2_000  # kept connections, over all origins
+IDLE_SHARE: Final = 4  # at most one in so many of the files that may be open: requests and the host need the rest
 MAX_AGE: Final = 120.0  # seconds; a connection in steady use would never see that its name has moved
 TICK: Final = 0.05  # seconds; how late a deadline may be noticed
 LAST_READ: Final = 64 * 1024
@@ -94,6 +96,7 @@ class Sender:
         self._tls = tls
         self._idle: dict[Origin, list[Connection]] = {}
         self._idle_count = 0
+        self._most_idle: int | None = None
         self._busy: set[Connection] = set()
         self._ticking: asyncio.TimerHandle | None = None
 
@@ -147,7 +150,9 @@ class Sender:
     def keep(self, connection: Connection) -> None:
         """Take a connection back whose response has ended well."""
         self._busy.discard(connection)
-        if self._idle_count >= MAX_IDLE or connection.idle_since - connection.born > MAX_AGE:
+        if self._most_idle is None:  # not before: the worker raises the limit of open files when it starts
+            self._most_idle = min(MAX_IDLE, open_files() // IDLE_SHARE)
+        if self._idle_count >= self._most_idle or connection.idle_since - connection.born > MAX_AGE:
             connection.abandon()
             return
         self._idle.setdefault(connection.origin, []).append(connection)
@@ -377,6 +382,16 @@ class Connection(asyncio.Protocol):
             self._peer,
             sent,
         )
+
+
+def open_files() -> int:
+    """Return how many files this process may have open; a large number where there is no such limit."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return sys.maxsize
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return sys.maxsize if limit == resource.RLIM_INFINITY else limit
 
 
 def undialled(error: Undialled, began: float, phases: Phases) -> Reply:

@@ -8,6 +8,7 @@ import os
 import socket
 from collections.abc import Coroutine
 from contextlib import suppress
+from dataclasses import replace
 from random import Random
 from typing import Any, Final
 
@@ -19,6 +20,7 @@ from anzol.executor import Executor, Sends
 from anzol.headers import user_agent
 from anzol.housekeeping import Housekeeper, Relay, Tell
 from anzol.rules import DeliveryRules
+from anzol.sender import open_files
 from anzol.settlement import Settlement
 from anzol.storage.face import Retention, Storage
 from anzol.tenure import Tenure
@@ -26,6 +28,7 @@ from anzol.turns import Turns
 
 log = logging.getLogger("anzol.worker")
 
+FILES: Final = 4  # open files for each place: its connection, kept ones, and what the host has open
 HASTE: Final = 1.0  # seconds for writing results after a second stop
 
 __all__ = ["DeliveryRules", "Relay", "Tell", "Worker"]
@@ -89,7 +92,7 @@ class Worker:
     async def run(self) -> None:
         """Work until stopped; then finish what is under way, and leave."""
         self._loop = asyncio.get_running_loop()
-        allow_descriptors(2 * self._rules.places)
+        self._rules = fitted(self._rules, allow_descriptors(FILES * self._rules.places))
         deaf = self._storage.listen(self.nudge)
         chores = asyncio.create_task(self._housekeeper.run())
         try:
@@ -304,18 +307,26 @@ class Worker:
         return self._step
 
 
-def allow_descriptors(count: int) -> None:
-    """Raise this process's limit of open files to *count*, as far as the system lets it: a place is a connection."""
+def allow_descriptors(count: int) -> int:
+    """Raise this process's limit of open files to *count*, as far as the system lets it; return the limit."""
     try:
         import resource
     except ImportError:  # Windows has no such limit
-        return
+        return count
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = count if hard == resource.RLIM_INFINITY else min(count, hard)
     if soft != resource.RLIM_INFINITY and soft < wanted:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-    if wanted < count:
-        log.warning("Only %d files may be open at once here; deliveries to many endpoints may wait.", wanted)
+    return open_files()
+
+
+def fitted(rules: DeliveryRules, files: int) -> DeliveryRules:
+    """Return the rules with no more places than half of the *files* that may be open have room for."""
+    places = max(1, min(rules.places, files // 2))
+    if places < rules.places:
+        log.warning("Only %d files may be open here, so %d requests are under way at most.", files, places)
+        return replace(rules, places=places)
+    return rules
 
 
 async def done_within(seconds: float, doing: Coroutine[Any, Any, None]) -> bool:

@@ -219,6 +219,14 @@ async def test_kept_connections_are_bounded(monkeypatch: pytest.MonkeyPatch) -> 
         assert sender.idle == 3
 
 
+async def test_kept_connections_leave_open_files_to_requests_and_the_host(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("anzol.sender.open_files", lambda: 20)
+    async with Receiver(answers) as receiver, sending() as sender:
+        await asyncio.gather(*(sender.send(request(receiver.url)) for _ in range(10)))
+
+        assert sender.idle == 5
+
+
 async def test_a_connection_in_steady_use_is_given_up_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("anzol.sender.MAX_AGE", -1.0)
     async with Receiver(answers) as receiver, sending() as sender:

@@ -18,7 +18,7 @@ from anzol.lifecycle import Cause, Incident, Outcome
 from anzol.model import Report
 from anzol.rules import DeliveryRules
 from anzol.sender import Reply, Request
-from anzol.worker import Worker
+from anzol.worker import Worker, fitted
 from tests.delivery.fakes import OK, POLICY, SECOND, TIMEOUT, Memory, Script, after, reply
 from tests.delivery.virtual import LoopClock, run
 
@@ -72,6 +72,12 @@ def test_what_is_put_is_delivered_at_once() -> None:
         return scene.script.sent[0][0] - began
 
     assert run(story()) < 0.01
+
+
+def test_places_are_fewer_where_few_files_may_be_open(caplog: pytest.LogCaptureFixture) -> None:
+    assert fitted(RULES, 2_000) is RULES
+    assert fitted(RULES, 600).places == 300
+    assert "600 files" in caplog.text
 
 
 def test_an_idle_worker_asks_storage_at_most_once_a_second() -> None:
