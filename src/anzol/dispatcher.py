@@ -116,6 +116,7 @@ class Dispatcher:
             look=look,
             idle_lanes=self._may_take() and (self._next_turn_at is None or self._next_turn_at > now),
             new_room=self._rules.begin,
+            backlog=self._rules.backlog,
         )
 
     def _count_rooms(self, now: int, monotonic: float) -> None:

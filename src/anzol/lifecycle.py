@@ -28,6 +28,7 @@ class Cause(IntEnum):
     WITHDRAWN = 5  # the endpoint was deleted, or an operator or a filter cancelled it
     EXPIRED = 6  # parked for longer than messages are kept
     RESENT = 7  # asked for once more
+    OVERFLOWED = 8  # as many deliveries as may wait for the endpoint waited already
 
 
 TRANSITIONS: Final[dict[tuple[State, Cause], State]] = {
@@ -37,6 +38,7 @@ TRANSITIONS: Final[dict[tuple[State, Cause], State]] = {
     (State.PENDING, Cause.INTERRUPTED): State.EXHAUSTED,
     (State.PENDING, Cause.WITHDRAWN): State.CANCELLED,
     (State.PENDING, Cause.EXPIRED): State.CANCELLED,
+    (State.PENDING, Cause.OVERFLOWED): State.CANCELLED,
     (State.DELIVERED, Cause.RESENT): State.PENDING,
     (State.EXHAUSTED, Cause.RESENT): State.PENDING,
     (State.CANCELLED, Cause.RESENT): State.PENDING,
@@ -81,6 +83,7 @@ class Incident(IntEnum):
     ENDPOINT_DISABLED = 2
     ENDPOINT_RECOVERED = 3
     MESSAGE_EXHAUSTED = 4
+    ENDPOINT_FULL = 5
 
     @property
     def label(self) -> str:

@@ -25,6 +25,7 @@ class DeliveryRules:
         turn_claims, turn: When a lane goes to the tail if others wait for places.
         linger: How long a lane is kept after its last delivery.
         fan_out: How many messages are expanded in one round.
+        backlog: How many deliveries may wait for one endpoint; more end at once, and can be recovered.
         most_queued, most_queued_bytes: How much may be claimed and not yet started.
         most_unsettled: How many results may wait to be written before claims stop.
         gather, batch: How long results are gathered, and how many are written at most, in one transaction.
@@ -49,6 +50,7 @@ class DeliveryRules:
     turn: float = 0.25
     linger: float = 3.0
     fan_out: int = 300
+    backlog: int = 1_000_000
     most_queued: int = 2000
     most_queued_bytes: int = 64 * 1024 * 1024
     most_unsettled: int = 4000

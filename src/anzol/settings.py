@@ -149,6 +149,11 @@ class Settings(BaseSettings):
         le=64 * 1024 * 1024,
         description="The largest body that is accepted, such as 256KiB.",
     )
+    backlog_limit: int = Field(
+        default=1_000_000,
+        gt=0,
+        description="How many deliveries may wait for one endpoint; more are cancelled, and can be recovered.",
+    )
     retention: Duration = Field(
         default=timedelta(days=30), description="How long messages and their deliveries are kept after they ended."
     )

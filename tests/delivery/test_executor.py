@@ -14,7 +14,7 @@ import pytest
 from anzol.lifecycle import Cause, Disabled, Incident, Outcome, State
 from anzol.retry import DEFAULT_SCHEDULE
 from anzol.rules import DeliveryRules
-from anzol.storage.face import EndpointChanges
+from anzol.storage.face import EndpointChanges, Selection
 from tests.delivery.fakes import OK, SECRET, TIMEOUT, reply
 from tests.delivery.stepping import ENVIRONMENT, MINUTE, Steps, stepping
 
@@ -353,3 +353,20 @@ async def test_results_of_a_worker_that_was_given_up_are_fenced_off(steps: Steps
     assert [one.outcome for one in await steps.attempts()] == [Outcome.INTERRUPTED, Outcome.OK]
     (delivery,) = await steps.deliveries()
     assert (delivery.state, delivery.attempts) == (State.DELIVERED, 2)
+
+
+async def test_what_is_over_the_backlog_is_told_of_and_recovered(tmp_path: Path) -> None:
+    async with stepping(tmp_path, DeliveryRules(spread=0.0, backlog=2)) as steps:
+        await steps.endpoint("one.example")
+        steps.script.answers["one.example"] = reply(503)
+        for _ in range(3):
+            await steps.send()
+        await steps.drain()
+        states = [one.state for one in await steps.deliveries()]
+        steps.script.answers["one.example"] = OK
+        await steps.storage.recover(ENVIRONMENT, Selection(states=(State.CANCELLED,)), after=None, limit=10)
+        await steps.wait(MINUTE)
+
+        assert states == [State.PENDING] * 2 + [State.CANCELLED]
+        assert [report.kind for report in steps.reports] == [Incident.ENDPOINT_FULL]
+        assert [one.state for one in await steps.deliveries()] == [State.DELIVERED] * 3

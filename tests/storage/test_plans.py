@@ -13,6 +13,7 @@ from anzol.storage.sqlite_queries import FOLDER, repeated, sql
 
 HOT = [
     "ahead",
+    "backlogs",
     "claims_of",
     "contents",
     "customer_ids",

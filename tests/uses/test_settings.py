@@ -12,6 +12,7 @@ import pytest
 
 from anzol import Settings, SettingsError
 from anzol.addresses import LOOPBACK
+from anzol.app.delivering import rules_of
 
 SOURCE = Path(inspect.getfile(Settings)).parent
 
@@ -35,6 +36,7 @@ def test_settings_are_read_from_the_environment(monkeypatch: pytest.MonkeyPatch)
         "ANZOL_PORTS": "443,8000-8999",
         "ANZOL_PAYLOAD_LIMIT": "256KiB",
         "ANZOL_DISABLE_AFTER": "never",
+        "ANZOL_BACKLOG_LIMIT": "5000",
         "ANZOL_RETENTION": "7d",
     }.items():
         monkeypatch.setenv(name, value)
@@ -50,6 +52,7 @@ def test_settings_are_read_from_the_environment(monkeypatch: pytest.MonkeyPatch)
     assert settings.policy.ports == (range(443, 444), range(8000, 9000))
     assert settings.payload_limit == 256 * 1024
     assert settings.disable_after is None
+    assert rules_of(settings).backlog == 5000
     assert settings.kept.messages == timedelta(days=7)
 
 

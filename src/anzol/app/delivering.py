@@ -53,4 +53,5 @@ def rules_of(settings: Settings) -> DeliveryRules:
         timeout=settings.delivery_timeout,
         connect_timeout=settings.connect_timeout,
         disable_after=settings.disable_after,
+        backlog=settings.backlog_limit,
     )

@@ -226,7 +226,8 @@ class Webhooks(Recovery):
         """Run a function, once for each incident, in the process whose worker saw it; it is given a `Report`.
 
         Args:
-            incident: ``endpoint.failing``, ``endpoint.disabled``, ``endpoint.recovered`` or ``message.exhausted``.
+            incident: ``endpoint.failing``, ``endpoint.disabled``, ``endpoint.recovered``, ``endpoint.full`` or
+                ``message.exhausted``.
         """
         kind = known_incident(incident)
         return lambda handler: self._handlers.add(kind, handler)

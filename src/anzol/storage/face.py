@@ -159,6 +159,7 @@ class Order:
         look: Which of the held lanes to look into for due rows (touched and newly taken lanes are looked into anyway).
         idle_lanes: Whether fan-out may take free idle lanes at once (places are free).
         new_room: How many claims a lane may get that is taken in this round.
+        backlog: How many deliveries may wait for one endpoint (None: any number); fan-out ends those over it at once.
     """
 
     release: Sequence[bytes] = ()
@@ -168,6 +169,7 @@ class Order:
     look: Sequence[bytes] = ()
     idle_lanes: bool = False
     new_room: int = 1
+    backlog: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -155,6 +155,7 @@ class SqliteStorage:
         """Forget what was done, and numbers that may be given to others now."""
         self._memory.seqs.clear()
         self._memory.ids.clear()
+        self._memory.backlogs.forget()
         if self._connection is not None and self._connection.in_transaction:
             self._connection.execute("rollback")
 

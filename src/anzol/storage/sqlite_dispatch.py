@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from anzol.storage.face import Claim, Content, Dispatched, Order, Profile
 from anzol.storage.rows import profile_of
+from anzol.storage.sqlite_backlog import Backlogs
 from anzol.storage.sqlite_fanout import Placing, claimed_rows, fan_out
 from anzol.storage.sqlite_work import Work, encode
 
@@ -23,6 +24,7 @@ class Memory:
     seqs: dict[bytes, int] = field(default_factory=dict)
     ids: dict[int, bytes] = field(default_factory=dict)
     after: bytes = b""
+    backlogs: Backlogs = field(default_factory=Backlogs)
 
     def learn(self, rows: Iterable[tuple[int, bytes]]) -> None:
         """Remember endpoints; only of committed rows."""
@@ -100,7 +102,9 @@ def expand(
         return Placing(me, work.now, rooms, 0, 0), 0, []
     # An idle lane jumps the queue, so only while nobody is in the queue.
     overdue = work.one("lane_overdue", now=work.now) is not None
-    placing, fanned_out, memory.after = fan_out(work, me, order, rooms, 0 if overdue else take, memory.after)
+    placing, fanned_out, memory.after = fan_out(
+        work, me, order, rooms, 0 if overdue else take, memory.after, memory.backlogs
+    )
     return placing, fanned_out, claimed_rows(placing, work.number_given("anzol_pending", len(placing.rows)))
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from anzol.storage.face import Order
+from anzol.storage.sqlite_backlog import Backlogs
 from anzol.storage.sqlite_work import Work, encode
 
 PAGE: Final = 1000  # endpoints that one outbox row is expanded to in one round
@@ -26,6 +27,7 @@ class Match:
     holder: int | None
     parked: int
     turn_at: int | None
+    full: int  # it was over the bound of its backlog
     waiting: int  # something that goes before: due and unclaimed; on FIFO endpoints anything pending
 
 
@@ -136,7 +138,7 @@ def within_budget(work: Work, taken: Sequence[Taken]) -> tuple[list[Taken], set[
 
 
 def fan_out(
-    work: Work, me: int, order: Order, rooms: dict[int, int], take: int, after: bytes
+    work: Work, me: int, order: Order, rooms: dict[int, int], take: int, after: bytes, backlogs: Backlogs
 ) -> tuple[Placing, int, bytes]:
     """Expand outbox rows into pending rows; return what was decided, how many rows, and the next customer's turn."""
     placing = Placing(me, work.now, rooms, take if order.idle_lanes else 0, order.new_room)
@@ -147,7 +149,7 @@ def fan_out(
     ids = encode([row.id for row in chosen])
     make_customers(work, chosen)
     matches = [Match(*row) for row in sorted(work.gathered("matches", outbox=ids, page=PAGE, now=work.now))]
-    for match in matches:
+    for match in backlogs.bound(work, matches, order.backlog):
         placing.place(match)
     write(work, placing)
     forget_unwanted(work, chosen, matches, partly)

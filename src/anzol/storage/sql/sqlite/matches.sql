@@ -4,7 +4,7 @@ select json_group_array(json_array(
     exists (select 1 from anzol_pause_rule r
              where r.environment = m.environment and r.event_type = m.event_type
                and coalesce(r.customer_id, m.customer_id) = m.customer_id and coalesce(r.endpoint, e.seq) = e.seq),
-    e.fifo, l.holder, l.parked, l.turn_at,
+    e.fifo, l.holder, l.parked, l.turn_at, l.full,
     case when e.fifo then exists (select 1 from anzol_pending p where p.endpoint = e.seq)
     else exists (select 1 from anzol_pending p indexed by anzol_pending_due
                   where p.endpoint = e.seq and p.holder is null and p.paused = 0 and p.due_at <= :now) end))

@@ -90,7 +90,8 @@ create table anzol_lane (
     failures integer not null default 0 check (failures >= 0),
     failing_since integer,
     circuit_open_until integer,
-    circuit_step integer not null default 0 check (circuit_step >= 0)
+    circuit_step integer not null default 0 check (circuit_step >= 0),
+    full integer not null default 0 check (full in (0, 1)) -- it was over the limit, and has not drained since
 );
 create index anzol_lane_due on anzol_lane (turn_at) where holder is null and parked = 0 and turn_at is not null;
 create index anzol_lane_held on anzol_lane (holder, turn_at) where holder is not null;
@@ -163,7 +164,7 @@ create table anzol_delivery (
     attempts integer not null check (attempts >= 0),
     ended_at integer not null,
     primary key (message, endpoint),
-    check (state = 1 and cause = 1 or state = 2 and cause in (2, 3, 4) or state = 3 and cause in (5, 6))
+    check (state = 1 and cause = 1 or state = 2 and cause in (2, 3, 4) or state = 3 and cause in (5, 6, 8))
 ) without rowid;
 create index anzol_delivery_endpoint on anzol_delivery (endpoint, message);
 
@@ -213,7 +214,7 @@ create table anzol_pause_rule (
 
 create table anzol_incident (
     id integer primary key autoincrement,
-    kind integer not null check (kind between 1 and 4),
+    kind integer not null check (kind between 1 and 5),
     at integer not null,
     endpoint integer not null,
     message_id blob,
