@@ -22,7 +22,7 @@ setup: $(STAMP) ## make .venv: pinned, hashed requirements, and this checkout in
 demo: $(STAMP) ## the documentation's app, its webhook arriving in the test inbox, links to try
 	@$(BIN)/python examples/subscriptions/demo.py
 
-demo-crash: $(STAMP) ## 40 seconds: a rollback sends nothing; kill -9 with 1,000 waiting loses nothing
+demo-crash: $(STAMP) ## under 40 seconds: a rollback sends nothing; kill -9 with 1,000 waiting loses nothing
 	@$(BIN)/python examples/subscriptions/demo_crash.py
 
 test: $(STAMP) test-floor ## every test but the slow fault runs

@@ -97,3 +97,24 @@ def test_the_crash_demo_loses_nothing() -> None:
 
     assert "1,000 of 1,000 arrived" in shown.stdout, shown.stdout + shown.stderr
     assert shown.returncode == 0
+
+
+def test_the_crash_demo_ends_at_ctrl_c_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    output, folder = tmp_path / "output", tmp_path / "temporary"
+    folder.mkdir()
+    with output.open("wb") as file:
+        process = subprocess.Popen(
+            [sys.executable, EXAMPLE / "demo_crash.py"],
+            env=environment(TMPDIR=str(folder)),
+            stdout=file,
+            stderr=subprocess.STDOUT,
+        )
+    with process:
+        until(lambda: "1,200 subscriptions" in output.read_text(), "the flood begins")
+        process.send_signal(signal.SIGINT)
+
+        assert process.wait(PATIENCE) == 130
+
+    assert "Stopped before the end" in output.read_text()
+    assert "Traceback" not in output.read_text()
+    assert list(folder.iterdir()) == []
