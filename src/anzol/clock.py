@@ -44,6 +44,10 @@ class OwnedClock:
     def monotonic(self) -> float:
         return self._monotonic
 
+    def now(self) -> datetime:
+        """Return the wall clock's time, in UTC."""
+        return from_micros(self._micros)
+
     def advance(self, by: timedelta) -> None:
         """Let *by* pass on both clocks."""
         self._micros += by // timedelta(microseconds=1)

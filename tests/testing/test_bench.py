@@ -266,6 +266,18 @@ def test_a_bench_that_is_over_says_so() -> None:
 
     with pytest.raises(AnzolError, match="not open"):
         asyncio.run(bench._bench.deliver_due())
+    with pytest.raises(AnzolError, match="not open"):
+        bench.deliver_due()
+
+
+def test_the_benchs_own_time_is_there_to_send_later_by(bench: Bench) -> None:
+    receiver = bench.receiver("acme")
+
+    webhooks.to("acme", deliver_at=bench.clock.now() + timedelta(hours=1)).send_sync(new_subscription, ADA)
+
+    assert bench.advance(timedelta(minutes=59)) == 0
+    assert bench.advance(timedelta(minutes=1)) == 1
+    assert receiver.requests[0].verified
 
 
 def test_a_bench_lets_receivers_through_and_nothing_else(bench: Bench) -> None:

@@ -159,7 +159,7 @@ class AsyncBench:
     @property
     def _working(self) -> Engine:
         if self._engine is None:
-            raise AnzolError("The test bench is not open.", do="Use it inside `with harness(webhooks) as bench:`.")
+            raise not_open()
         return self._engine
 
 
@@ -214,6 +214,7 @@ class Bench:
     def __init__(self, bench: AsyncBench) -> None:
         self._bench = bench
         self._runner = asyncio.Runner()
+        self._over = False
 
     @property
     def webhooks(self) -> Webhooks:
@@ -233,6 +234,7 @@ class Bench:
         """As `AsyncBench.close`."""
         self._do(self._bench.close())
         self._runner.close()
+        self._over = True
 
     def receiver(self, customer: CustomerId, **options: Any) -> FakeReceiver:
         """As `AsyncBench.receiver`."""
@@ -261,12 +263,20 @@ class Bench:
         return self._do(self._bench.sent(webhook, to=to, session=session))
 
     def _do(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        if self._over:
+            coroutine.close()
+            raise not_open()
         # On its own loop, for the engine's connections live on it; in a thread, where this one runs a loop already.
         try:
             asyncio.get_running_loop()
         except RuntimeError:
             return self._runner.run(coroutine)
         return in_thread(lambda: self._runner.run(coroutine))
+
+
+def not_open() -> AnzolError:
+    """Make the error of a bench that is used before or after its time."""
+    return AnzolError("The test bench is not open.", do="Use it inside `with harness(webhooks) as bench:`.")
 
 
 def tame(settings: Settings, folder: Path) -> Settings:
