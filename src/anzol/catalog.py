@@ -160,7 +160,7 @@ class Catalog:
                 return Encoded(event.name, event.method, event.media_type, body)
             return encode(event, event.bind(args, kwargs or {}))
         except Misfit as misfit:
-            raise refuse(event.name, misfit) from misfit.__cause__
+            raise refuse(event.name, misfit) from None  # a cause would show the values in a log
 
     def envelope(self, webhook: str | Callable[..., Any], data: T, *, timestamp: datetime) -> Envelope[T]:
         """Put *data* into an `Envelope` that carries the event's name."""
@@ -179,7 +179,7 @@ class Catalog:
         try:
             return encode(event, arguments(event))
         except Misfit as misfit:
-            raise refuse(event.name, misfit) from misfit.__cause__
+            raise refuse(event.name, misfit) from None  # a cause would show the values in a log
 
     def _named(self, name: str, method: str | None) -> EventType:
         found = self._by_name.get(name)
@@ -188,7 +188,7 @@ class Catalog:
         if method is None and len(found) == 1:
             return found[0]
         methods = ", ".join(event.method for event in found)
-        if method is None:
+        if not isinstance(method, str):
             raise UnknownWebhook(f"Webhook {name!r} is declared for {methods}.", do="Say which with method=.")
         event = self._all.get((name, method.upper()))
         if event is None:
@@ -199,6 +199,11 @@ class Catalog:
         wrapped = getattr(function, "__wrapped__", None)
         if not found and wrapped is not None:  # by a decorator above the declaration
             return self.find(wrapped, method=method)
+        if not found and (inspect.isclass(function) or not callable(function)):  # the body in the webhook's place
+            raise UnknownWebhook(
+                f"{called(function)} is no webhook: that is a declared function, or its name.",
+                do="Write .send(declared_function, body).",
+            )
         if not found:
             raise UnknownWebhook(
                 f"{called(function)} is not among this application's webhooks: its router is not part of app.webhooks.",

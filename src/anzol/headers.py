@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable, Mapping
 from functools import cache
-from typing import Final, cast
+from typing import Final
 
 from anzol.errors import InvalidHeader
 
@@ -25,22 +25,31 @@ MAX_TOTAL: Final = 8192  # what common servers take before they answer 431, less
 MAX_COUNT: Final = 50
 
 
-def check_headers(headers: Mapping[str, str] | Iterable[tuple[str, str]], *, prefix: str | None = None) -> Pairs:
+def check_headers(headers: object, *, prefix: str | None = None) -> Pairs:
     """Return the custom headers of an endpoint as pairs with lower-case names, once all may be set.
 
     Args:
-        headers: What the customer set.
+        headers: What the customer set: names and values, or pairs of them.
         prefix: The endpoint's own prefix for copies of the three signed headers; also ours then.
 
     Raises:
         InvalidHeader: one may not be set; ``field`` is ``headers.`` and its name. Values are not in the error.
     """
-    pairs = cast("Pairs", tuple(headers.items() if isinstance(headers, Mapping) else headers))
+    pairs = header_pairs(headers)
     if len(pairs) > MAX_COUNT:
         raise InvalidHeader(f"{len(pairs)} headers are too many; {MAX_COUNT} are the most.", field="headers")
-    checked = tuple((check_name(name, prefix), check_value(name, value)) for name, value in pairs)
+    checked = tuple((check_name(name, prefix), check_value(str(name), value)) for name, value in pairs)
     check_together(checked)
     return checked
+
+
+def header_pairs(headers: object) -> tuple[tuple[object, object], ...]:
+    """Return what is in a dict or a list of pairs."""
+    given = headers.items() if isinstance(headers, Mapping) else headers
+    pairs = tuple(given) if isinstance(given, Iterable) else (given,)
+    if any(not isinstance(pair, tuple | list) or len(pair) != 2 for pair in pairs):
+        raise InvalidHeader("Headers are a dict of names and values.", field="headers")
+    return pairs
 
 
 def check_name(name: object, prefix: str | None = None) -> str:
@@ -78,15 +87,15 @@ def check_together(pairs: Pairs) -> None:
         raise InvalidHeader(f"The headers have {size} bytes; {MAX_TOTAL} are the most.", field="headers")
 
 
-def check_prefix(prefix: str) -> str:
+def check_prefix(prefix: object) -> str:
     """Return the prefix under which an endpoint wants copies of the three headers, such as ``svix-``.
 
     Raises:
         InvalidHeader: it is not one, or would name a header that is not ours to copy.
     """
-    if not PREFIX.fullmatch(prefix) or prefix.startswith(FORBIDDEN_PREFIXES):
+    if not isinstance(prefix, str) or not PREFIX.fullmatch(prefix) or prefix.startswith(FORBIDDEN_PREFIXES):
         raise InvalidHeader(
-            f"{prefix[:40]!r} is not a prefix for headers.",
+            f"{str(prefix)[:40]!r} is not a prefix for headers.",
             field="header_prefix",
             do="Write lower-case letters and digits with a hyphen at the end, such as svix-.",
         )

@@ -76,14 +76,14 @@ def show(prefix: str, raw: bytes) -> str:
     return prefix + "".join(pairs)
 
 
-def read(prefix: str, text: str) -> bytes:
+def read(prefix: str, text: object) -> bytes:
     """Read what `show` wrote.
 
     Raises:
         InvalidValue: *text* is not an id with this prefix.
     """
-    digits = text.removeprefix(prefix)
-    if not text.startswith(prefix) or len(digits) != WIDTH:
+    digits = text.removeprefix(prefix) if isinstance(text, str) and text.startswith(prefix) else ""
+    if len(digits) != WIDTH:
         raise InvalidValue(f"{text!r} is not an id.", field="id", do=f"One looks like {show(prefix, bytes(16))!r}.")
     number = 0
     try:

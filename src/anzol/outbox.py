@@ -293,11 +293,20 @@ def customer_id(customer: object) -> str:
     """
     if isinstance(customer, str):
         return check_customer(customer.value if isinstance(customer, Enum) else customer)
-    if isinstance(customer, UUID) or (isinstance(customer, int) and not isinstance(customer, bool)):
-        return str(customer.value if isinstance(customer, Enum) else customer)
+    if isinstance(customer, UUID):
+        return str(customer)
+    if isinstance(customer, int) and not isinstance(customer, bool):
+        return check_customer(digits(customer.value if isinstance(customer, Enum) else customer))
     raise InvalidCustomer(
         f"A customer is named by its id (str, int or UUID), not by {article(customer)}.", do=hint(customer)
     )
+
+
+def digits(number: int) -> str:
+    """Write a number; raises InvalidCustomer for one that is far too long for an id, and for Python."""
+    if number.bit_length() > 4 * MAX_CUSTOMER:
+        raise InvalidCustomer(f"A customer's id is a number of {number.bit_length()} bits; {MAX_CUSTOMER} digits fit.")
+    return str(number)
 
 
 def check_customer(text: str) -> str:
@@ -347,6 +356,8 @@ def check_labels(labels: Iterable[object], field: str) -> tuple[str, ...]:
     """Return channels or tags, each once, once all are 1 to 128 printable characters without blanks at the ends."""
     if isinstance(labels, str):
         raise InvalidValue(f"{field} is a list of texts, not one text.", field=field, do=f"Write [{labels!r}].")
+    if not isinstance(labels, Iterable):
+        raise InvalidValue(f"{field} is a list of texts, not {article(labels)}.", field=field)
     found: dict[str, None] = {}
     for label in labels:
         if not isinstance(label, str) or not is_label(label):

@@ -12,7 +12,7 @@ from anzol.lifecycle import State
 from anzol.model import Delivery, PauseRule
 from anzol.outbox import CustomerId, Webhook, customer_id
 from anzol.registry.history import Deliveries, selected
-from anzol.registry.records import Records
+from anzol.registry.records import Records, check_members
 from anzol.storage.face import Progress
 
 PAGE: Final = 500  # deliveries changed in one transaction
@@ -57,6 +57,8 @@ class Recovery(ABC):
         """
         if endpoint is None and customer is None:
             raise InvalidValue("Recovering needs an endpoint or a customer.", field="endpoint")
+        if since is None:  # a missing time would quietly mean everything that was ever sent
+            raise InvalidValue("Recovering needs a time from which on.", field="since", do="Use since=datetime(...).")
         chosen = selected(
             self.records,
             customer,
@@ -161,7 +163,7 @@ class Recovery(ABC):
 
 def check_ended(states: Iterable[State]) -> tuple[State, ...]:
     """Return the states once all are ends: what is pending is on its way already."""
-    chosen = tuple(states)
+    chosen = check_members(states, State, "states")
     if not chosen or State.PENDING in chosen:
         raise InvalidValue("Recovered is what has ended: delivered, exhausted or cancelled.", field="states")
     return chosen

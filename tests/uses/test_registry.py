@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -140,6 +140,16 @@ async def test_an_endpoint_is_disabled_enabled_and_deleted(webhooks: Webhooks) -
         ({"secret": "hunter2"}, InvalidValue, "secret", "not a signing secret"),
         ({"uid": "ep_mine"}, InvalidValue, "uid", "not a uid"),
         ({"metadata": {"a": 5}}, InvalidValue, "metadata.a", "is a text"),
+        ({"metadata": [("a", "b")]}, InvalidValue, "metadata", "a dict of texts, not a list"),
+        ({"event_types": None}, InvalidValue, "event_types", "list of names"),
+        ({"channels": None}, InvalidValue, "channels", "not None"),
+        ({"headers": "X-A: b"}, InvalidHeader, "headers", "a dict"),
+        ({"headers": 5}, InvalidHeader, "headers", "a dict"),
+        ({"header_prefix": 5}, InvalidHeader, "header_prefix", "not a prefix"),
+        ({"fifo": "no"}, InvalidValue, "fifo", "True or False"),
+        ({"enabled": "no"}, InvalidValue, "enabled", "True or False"),
+        ({"schedule": timedelta(1)}, InvalidValue, "schedule", "list of delays"),
+        ({"secret": b"whsec_"}, InvalidValue, "secret", "not a bytes"),
     ],
 )
 async def test_a_value_that_does_not_fit_is_refused_by_name(
@@ -155,7 +165,13 @@ async def test_a_value_that_does_not_fit_is_refused_by_name(
 async def test_an_update_is_judged_as_a_registration_is(webhooks: Webhooks) -> None:
     endpoint = await webhooks.endpoints.create("acme", url=URL)
 
-    for said in ({"url": "http://10.0.0.1/"}, {"event_types": ["nonsense"]}, {"headers": {"host": "x"}}, {"uid": ""}):
+    for said in (
+        {"url": "http://10.0.0.1/"},
+        {"event_types": ["nonsense"]},
+        {"headers": {"host": "x"}},
+        {"uid": ""},
+        {"fifo": 1},
+    ):
         with pytest.raises(InvalidValue):
             await webhooks.endpoints.update(endpoint.id, **said)  # type: ignore[arg-type]  # one of several kinds
 
@@ -209,8 +225,14 @@ async def test_an_endpoint_that_is_not_there_is_not_found(webhooks: Webhooks, ac
         await getattr(webhooks.endpoints, act)("ep_0000000000000000000000")
 
 
-@pytest.mark.parametrize("keep_old", [timedelta(seconds=-1), timedelta(days=8)])
-async def test_old_secrets_are_kept_for_a_week_at_most(webhooks: Webhooks, keep_old: timedelta) -> None:
+@pytest.mark.parametrize("endpoint_id", [None, 5, "", "nonsense", "msg_0000000000000000000000"])
+async def test_what_is_no_id_names_no_endpoint(webhooks: Webhooks, endpoint_id: Any) -> None:
+    with pytest.raises(NotFound, match="There is no endpoint"):
+        await webhooks.endpoints.get(endpoint_id)
+
+
+@pytest.mark.parametrize("keep_old", [timedelta(seconds=-1), timedelta(days=8), 5])
+async def test_old_secrets_are_kept_for_a_week_at_most(webhooks: Webhooks, keep_old: Any) -> None:
     endpoint = await webhooks.endpoints.create("acme", url=URL)
 
     with pytest.raises(InvalidValue):
@@ -229,8 +251,8 @@ async def test_endpoints_are_listed_in_pages_newest_first(webhooks: Webhooks) ->
     assert mine == [made[4].id, made[2].id, made[0].id]
 
 
-@pytest.mark.parametrize("limit", [0, 251, -1])
-async def test_a_page_has_a_bounded_size(webhooks: Webhooks, limit: int) -> None:
+@pytest.mark.parametrize("limit", [0, 251, -1, "5", None])
+async def test_a_page_has_a_bounded_size(webhooks: Webhooks, limit: Any) -> None:
     for part in (webhooks.customers, webhooks.endpoints, webhooks.messages, webhooks.deliveries, webhooks.attempts):
         with pytest.raises(InvalidValue, match="1 to 250"):
             await part.list(limit=limit)
@@ -300,6 +322,20 @@ async def test_a_filter_that_cannot_match_is_refused(webhooks: Webhooks) -> None
         await webhooks.deliveries.list(event_type="stoped")
     with pytest.raises(InvalidValue, match="no time zone"):
         await webhooks.attempts.list(since=naive)
+    for said, field in (
+        ({"since": "2026-01-01"}, "since"),
+        ({"until": date(2026, 1, 1)}, "until"),
+        ({"states": ["pending"]}, "states"),
+        ({"states": "pending"}, "states"),
+        ({"states": [1]}, "states"),
+        ({"after": 5}, "after"),
+        ({"after": "garbage"}, "after"),
+    ):
+        with pytest.raises(InvalidValue) as caught:
+            await webhooks.deliveries.list(**said)  # type: ignore[arg-type]  # one of several kinds
+        assert caught.value.field == field
+    with pytest.raises(InvalidValue, match=r"Outcome\.OK"):
+        webhooks.attempts.all(outcomes=["ok"])  # type: ignore[list-item]  # that is what is refused
 
 
 async def test_what_is_not_there_is_not_found(webhooks: Webhooks) -> None:
@@ -315,6 +351,8 @@ async def test_what_is_not_there_is_not_found(webhooks: Webhooks) -> None:
 async def test_recover_needs_somebody_to_recover_for(webhooks: Webhooks) -> None:
     with pytest.raises(InvalidValue, match="endpoint or a customer"):
         await webhooks.recover(since=datetime.now(UTC))
+    with pytest.raises(InvalidValue, match="a time from which on"):
+        await webhooks.recover(customer="acme", since=None)  # type: ignore[arg-type]  # that is what is refused
 
 
 async def test_recover_refuses_what_is_pending(webhooks: Webhooks) -> None:
@@ -335,6 +373,13 @@ async def test_pause_rules_are_shown_and_taken_back(webhooks: Webhooks) -> None:
     assert await webhooks.resume(customer="acme") == 0
     assert await webhooks.resume(customer="acme", event_type="stopped") == 1
     assert await webhooks.paused() == ()
+
+
+async def test_resuming_for_a_customer_that_is_not_there_makes_none(webhooks: Webhooks) -> None:
+    assert await webhooks.resume(customer="acme") == 0
+
+    with pytest.raises(NotFound):
+        await webhooks.customers.get("acme")
 
 
 async def test_an_example_goes_to_a_customer_or_an_endpoint(shop: Shop) -> None:

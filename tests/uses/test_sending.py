@@ -7,6 +7,7 @@ import json
 import logging
 import multiprocessing
 import threading
+import traceback
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from inspect import currentframe
@@ -124,6 +125,20 @@ async def test_an_invalid_body_is_refused_with_the_field_before_anything_is_stor
     assert await stored(shop.webhooks) == []
 
 
+async def test_the_traceback_of_a_refused_body_does_not_show_it(shop: Shop) -> None:
+    for body in ({"username": "ada", "monthly_fee": "canary"}, {"canary": 1}, Subscription.model_construct(a="canary")):
+        with pytest.raises(InvalidPayload) as caught:
+            await shop.webhooks.to("acme").send("new-subscription", body)
+
+        assert "canary" not in "".join(traceback.format_exception(caught.value, chain=True))
+
+
+@pytest.mark.parametrize("given", [Subscription(username="ada", monthly_fee=5), Subscription, None, 5])
+async def test_what_is_no_webhook_is_refused_as_that(shop: Shop, given: Any) -> None:
+    with pytest.raises(UnknownWebhook, match=r"is no webhook: that is a declared function, or its name\. Write"):
+        await shop.webhooks.to("acme").send(given)
+
+
 async def test_an_unknown_name_says_which_was_meant(shop: Shop) -> None:
     with pytest.raises(UnknownWebhook, match="Did you mean 'new-subscription'"):
         await shop.webhooks.to("acme").send("new_subscription", shop.subscription)
@@ -173,6 +188,8 @@ async def test_a_customer_is_named_by_its_id(shop: Shop, customer: Any, text: st
         (b"acme", "a bytes"),
         ("", "empty"),
         ("a" * 257, "257 characters"),
+        (10**256, "257 characters"),
+        pytest.param(10**5000, "256 digits fit", id="more-digits-than-python-writes"),
         ("a\0b", "control characters"),
         (" acme", "blanks at an end"),
         ("\ud800", "control characters"),
@@ -190,6 +207,8 @@ def test_what_is_no_id_of_a_customer_is_refused(shop: Shop, customer: Any, reaso
         ({"key": "k" * 257}, "key"),
         ({"key": 5}, "key"),
         ({"key": "a\nb"}, "key"),
+        ({"channels": 5}, "channels"),
+        ({"tags": True}, "tags"),
         ({"channels": "eu"}, "channels"),
         ({"channels": [""]}, "channels"),
         ({"channels": ["a" * 129]}, "channels"),

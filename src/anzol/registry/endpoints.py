@@ -13,6 +13,7 @@ from anzol.model import Endpoint, Page, Secret
 from anzol.outbox import CustomerId, Webhook, check_labels, customer_id
 from anzol.registry.records import Records, check_limit, every
 from anzol.registry.values import (
+    check_flag,
     check_kept,
     check_metadata,
     check_schedule,
@@ -80,12 +81,12 @@ class Endpoints:
             channels=check_labels(channels, "channels"),
             headers=check_headers(headers or {}, prefix=prefix),
             throttle=check_throttle(throttle),
-            fifo=fifo,
+            fifo=check_flag(fifo, "fifo"),
             contact=None if contact is None else check_text(contact, "contact", 256),
             header_prefix=prefix,
             schedule=check_schedule(schedule),
             metadata=check_metadata(metadata or {}),
-            enabled=enabled,
+            enabled=check_flag(enabled, "enabled"),
         )
         await self.records.check_target(url)
         storage = await self.records.storage()
@@ -139,7 +140,7 @@ class Endpoints:
             channels=unless(channels, lambda labels: check_labels(labels, "channels")),
             headers=unless(headers, lambda pairs: check_headers(pairs, prefix=sent_under)),
             throttle=unless(throttle, check_throttle),
-            fifo=fifo,
+            fifo=unless(fifo, lambda flag: check_flag(flag, "fifo")),
             contact=contact if isinstance(contact, Unset | None) else check_text(contact, "contact", 256),
             header_prefix=prefix,
             schedule=unless(schedule, check_schedule),

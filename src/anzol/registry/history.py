@@ -10,7 +10,7 @@ from anzol.errors import NotFound
 from anzol.lifecycle import Outcome, State
 from anzol.model import Attempt, Delivery, Match, Page, StoredMessage
 from anzol.outbox import CustomerId, Webhook, customer_id
-from anzol.registry.records import Records, check_limit, check_time, every
+from anzol.registry.records import Records, check_limit, check_members, check_time, every
 from anzol.storage.face import Selection
 
 
@@ -32,7 +32,7 @@ def selected(
         endpoint_id=endpoint,
         message_id=message,
         event_type=None if event_type is None else records.event_type(event_type),
-        states=tuple(states),
+        states=check_members(states, State, "states"),
         since=check_time(since, "since"),
         until=check_time(until, "until"),
         tag=tag,
@@ -143,7 +143,7 @@ class Deliveries:
         tag: str | None = None,
     ) -> AsyncIterator[Delivery]:
         """Yield every delivery that all the given parts name."""
-        chosen = tuple(states)
+        chosen = check_members(states, State, "states")
         return every(
             lambda after: self.list(
                 customer,
@@ -198,9 +198,10 @@ class Attempts:
             until=until,
             tag=tag,
         )
+        came = check_members(outcomes, Outcome, "outcomes")
         storage = await self.records.storage()
         return await storage.attempts(
-            self.records.environment, wanted, outcomes=tuple(outcomes), after=after, limit=check_limit(limit)
+            self.records.environment, wanted, outcomes=came, after=after, limit=check_limit(limit)
         )
 
     def all(
@@ -216,7 +217,7 @@ class Attempts:
         tag: str | None = None,
     ) -> AsyncIterator[Attempt]:
         """Yield every attempt that all the given parts name."""
-        chosen = tuple(outcomes)
+        chosen = check_members(outcomes, Outcome, "outcomes")
         return every(
             lambda after: self.list(
                 customer,

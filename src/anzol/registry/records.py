@@ -6,6 +6,7 @@ import difflib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from enum import IntEnum
 from typing import Any, Final, TypeVar
 
 from anzol.clock import Clock
@@ -15,6 +16,7 @@ from anzol.outbox import Webhook
 from anzol.storage.face import Storage
 
 T = TypeVar("T")
+E = TypeVar("E", bound=IntEnum)
 MOST: Final = 250  # items of one page
 
 
@@ -53,6 +55,8 @@ class Records:
             raise InvalidValue(
                 "event_types is a list of names, not one name.", field="event_types", do=f"Write [{webhooks!r}]."
             )
+        if not isinstance(webhooks, Iterable):
+            raise InvalidValue("event_types is a list of names or declared functions.", field="event_types")
         return tuple(dict.fromkeys(self.event_type(webhook, "event_types") for webhook in webhooks))
 
 
@@ -62,18 +66,32 @@ def meant(name: str, names: tuple[str, ...]) -> str:
     return f"Did you mean {near[0]!r}?" if near else f"Declared are: {', '.join(names)}."
 
 
-def check_limit(limit: int) -> int:
+def check_limit(limit: object) -> int:
     """Return the size of a page once it is 1 to 250."""
-    if not 1 <= limit <= MOST:
+    if not isinstance(limit, int) or not 1 <= limit <= MOST:
         raise InvalidValue(f"A page has 1 to {MOST} items, not {limit}.", field="limit")
     return limit
 
 
-def check_time(moment: datetime | None, field: str) -> datetime | None:
-    """Return a time once it has a zone."""
-    if moment is not None and moment.utcoffset() is None:
+def check_time(moment: object, field: str) -> datetime | None:
+    """Return a time once it has a zone; None stays None."""
+    if moment is None:
+        return None
+    if not isinstance(moment, datetime):
+        raise InvalidValue(f"{field} is a datetime, not a {type(moment).__name__}.", field=field)
+    if moment.utcoffset() is None:
         raise InvalidValue(f"{field} has no time zone.", field=field, do="Write datetime.now(UTC) - timedelta(...).")
     return moment
+
+
+def check_members(given: object, kind: type[E], field: str) -> tuple[E, ...]:
+    """Return members of an enumeration, once that is what all of them are."""
+    found = tuple(given) if isinstance(given, Iterable) else (given,)
+    for member in found:
+        if not isinstance(member, kind):
+            names = ", ".join(f"{kind.__name__}.{known.name}" for known in kind)
+            raise InvalidValue(f"{member!r} is none of {field}.", field=field, do=f"Write [{names}], or some of them.")
+    return found
 
 
 async def every(page: Callable[[str | None], Awaitable[Page[T]]]) -> AsyncIterator[T]:

@@ -40,8 +40,17 @@ def check_uid(uid: object) -> str:
     return uid
 
 
-def check_metadata(metadata: Mapping[str, str]) -> dict[str, str]:
+def check_flag(flag: object, field: str) -> bool:
+    """Return *flag* once it is True or False: a text such as ``"no"`` would count as true."""
+    if not isinstance(flag, bool):
+        raise InvalidValue(f"{field} is True or False, not a {type(flag).__name__}.", field=field)
+    return flag
+
+
+def check_metadata(metadata: object) -> dict[str, str]:
     """Return at most 50 pairs of texts: names up to 100 characters, values up to 1,000."""
+    if not isinstance(metadata, Mapping):
+        raise InvalidValue(f"metadata is a dict of texts, not a {type(metadata).__name__}.", field="metadata")
     if len(metadata) > MAX_METADATA:
         raise InvalidValue(f"{len(metadata)} pairs are too many; {MAX_METADATA} are the most.", field="metadata")
     return {
@@ -61,10 +70,12 @@ def check_throttle(throttle: object) -> int | None:
     return throttle
 
 
-def check_schedule(schedule: Iterable[timedelta] | None) -> tuple[timedelta, ...] | None:
+def check_schedule(schedule: object) -> tuple[timedelta, ...] | None:
     """Return the delays before each attempt, the first included; None: those of the settings."""
     if schedule is None:
         return None
+    if not isinstance(schedule, Iterable):
+        raise InvalidValue("A schedule is a list of delays.", field="schedule", do="Use [timedelta(...), ...].")
     delays = tuple(check_delay(delay) for delay in schedule)
     if not 1 <= len(delays) <= MAX_STEPS:
         raise InvalidValue(f"A schedule has 1 to {MAX_STEPS} delays, not {len(delays)}.", field="schedule")
@@ -78,13 +89,15 @@ def check_delay(delay: object) -> timedelta:
     return delay
 
 
-def check_secret(secret: str | None, random: bytes) -> str:
+def check_secret(secret: object, random: bytes) -> str:
     """Return a signing secret in its one spelling; None: a new one made of *random* (32 bytes)."""
+    if secret is not None and not isinstance(secret, str):
+        raise InvalidValue(f"A signing secret is text, not a {type(secret).__name__}.", field="secret")
     return (SigningKey.generate("v1", random) if secret is None else SigningKey.parse(secret)).text
 
 
-def check_kept(keep_old: timedelta) -> timedelta:
+def check_kept(keep_old: object) -> timedelta:
     """Return how long old secrets go on signing, 0 to 7 days."""
-    if not timedelta(0) <= keep_old <= LONGEST_KEPT:
+    if not isinstance(keep_old, timedelta) or not timedelta(0) <= keep_old <= LONGEST_KEPT:
         raise InvalidValue(f"Old secrets are kept for 0 to 7 days, not for {keep_old}.", field="keep_old")
     return keep_old

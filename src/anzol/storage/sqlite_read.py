@@ -107,7 +107,7 @@ def endpoint_seq(work: Work, environment: str, endpoint_id: str) -> int:
     return int(work.the("endpoint_seq", what, id=raw, environment=environment_number(work, environment))[0])
 
 
-def read_cursor(after: str | None, parts: int, start: int = ENDLESS) -> list[int]:
+def read_cursor(after: object, parts: int, start: int = ENDLESS) -> list[int]:
     """Read a page's cursor: whole numbers with dots between them.
 
     Raises:
@@ -115,7 +115,7 @@ def read_cursor(after: str | None, parts: int, start: int = ENDLESS) -> list[int
     """
     if after is None:
         return [start] * parts
-    numbers = after.split(".")
+    numbers = after.split(".") if isinstance(after, str) else []
     if len(numbers) != parts or not all(number.isascii() and number.isdecimal() for number in numbers):
         raise InvalidValue(f"{after!r} is not a cursor.", field="after", do="Take the `next` of the page before.")
     return [min(int(number), ENDLESS) for number in numbers]

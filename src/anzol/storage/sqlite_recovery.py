@@ -52,6 +52,8 @@ def pause(
 
 def resume(work: Work, environment: str, customer: str | None, event_type: str | None, endpoint_id: str | None) -> int:
     """Take back rules; what no other rule holds back is due."""
+    if customer is not None and not work.one("customer", environment=environment, uid=customer):
+        return 0
     parts = Parts(work, environment, customer, event_type, endpoint_id)
     gone = work.run("pause_rules_gone", **parts.values())
     if gone and event_type is not None:
