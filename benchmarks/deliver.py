@@ -1,5 +1,7 @@
 """``deliver``: 64 callers ``await send`` until every attempt is recorded, to 1 and to 1,000 endpoints.
 
+With the worker in the callers' process, and with it in a process of its own.
+
 Run: ``.venv/bin/python -m benchmarks.deliver [--messages 30000]``. Everything is on: durable commits, signing, the
 address guard, validation, attempts and history, the wide log event (formatted to nowhere).
 """
@@ -8,9 +10,14 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
+import itertools
 import logging
+import signal
+import sys
 import tempfile
 import time
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -35,10 +42,12 @@ class Subscription(BaseModel):
     note: str = ""
 
 
-def make_app(database: Path) -> tuple[FastAPI, Webhooks]:
+def make_app(database: Path, *, worker: bool = True) -> tuple[FastAPI, Webhooks]:
     """Build the documentation's app over a fresh database; it may deliver to loopback."""
     app = FastAPI()
-    settings = Settings(database_url=f"sqlite:///{database}", allow_networks=["127.0.0.0/8"], secret_key="k" * 32)
+    settings = Settings(
+        database_url=f"sqlite:///{database}", allow_networks=["127.0.0.0/8"], secret_key="k" * 32, worker=worker
+    )
     webhooks = Webhooks(app, settings)
 
     @app.webhooks.post("new-subscription")
@@ -62,10 +71,13 @@ async def wait_until_recorded(webhooks: Webhooks, *, seconds: float) -> None:
     raise SystemExit(f"still waiting after {seconds} s: {await webhooks.status()}")
 
 
-async def deliver(target: Receiver, folder: Path, *, messages: int, endpoints: int, callers: int) -> dict[str, object]:
+async def deliver(
+    target: Receiver, folder: Path, *, messages: int, endpoints: int, callers: int, processes: int
+) -> dict[str, object]:
     """Send *messages* round robin to as many customers as there are endpoints."""
-    app, webhooks = make_app(folder / f"deliver-{endpoints}.db")
-    async with app.router.lifespan_context(app):
+    database = folder / f"deliver-{endpoints}-{processes}.db"
+    app, webhooks = make_app(database, worker=processes == 1)
+    async with app.router.lifespan_context(app), separate_worker(database, processes):
         for number in range(endpoints):
             await webhooks.endpoints.create(f"customer-{number}", url=target.url())
         await send_all(webhooks, messages=max(500, endpoints), customers=endpoints, callers=callers)
@@ -80,6 +92,7 @@ async def deliver(target: Receiver, folder: Path, *, messages: int, endpoints: i
     return {
         "workload": "deliver",
         "endpoints": endpoints,
+        "processes": processes,
         "rate": round(messages / took),
         "accept_rate": round(messages / accepting),
         "cpu_us": round(cpu / messages * 1e6),
@@ -87,6 +100,30 @@ async def deliver(target: Receiver, folder: Path, *, messages: int, endpoints: i
         "lost": arrivals.count(0),
         "duplicates": sum(count - 1 for count in arrivals if count > 1),
     }
+
+
+@contextlib.asynccontextmanager
+async def separate_worker(database: Path, processes: int) -> AsyncIterator[None]:
+    """Run the worker in a process of its own, if there are to be two."""
+    if processes == 1:
+        yield
+        return
+    program = f"import asyncio; from benchmarks.deliver import work; asyncio.run(work({str(database)!r}))"
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", program)
+    try:
+        yield
+    finally:
+        process.terminate()
+        await process.wait()
+
+
+async def work(database: str) -> None:
+    """Deliver until terminated."""
+    _, webhooks = make_app(Path(database))
+    async with webhooks.running():
+        stopped = asyncio.Event()
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopped.set)
+        await stopped.wait()
 
 
 async def send_all(webhooks: Webhooks, *, messages: int, customers: int, callers: int) -> list[str]:
@@ -109,15 +146,23 @@ def main() -> None:
     parser.add_argument("--messages", type=int, default=30_000)
     parser.add_argument("--callers", type=int, default=64)
     parser.add_argument("--endpoints", type=int, nargs="*", default=[1, 1000])
+    parser.add_argument("--processes", type=int, nargs="*", choices=[1, 2], default=[1, 2])
     parser.add_argument("--keep", action="store_true", help="write the result to benchmarks/results")
     options = parser.parse_args()
     logging.getLogger("anzol").addHandler(logging.NullHandler())
     rows: list[dict[str, object]] = []
     with receiver() as target, tempfile.TemporaryDirectory() as name:
         limits = {"wrk_limit": round(requests_limit(target) or 0), "insert_limit": round(inserts_limit(Path(name)))}
-        for endpoints in options.endpoints:
-            work = deliver(target, Path(name), messages=options.messages, endpoints=endpoints, callers=options.callers)
-            rows.append({**asyncio.run(work), **limits})
+        for processes, endpoints in itertools.product(options.processes, options.endpoints):
+            run = deliver(
+                target,
+                Path(name),
+                messages=options.messages,
+                endpoints=endpoints,
+                callers=options.callers,
+                processes=processes,
+            )
+            rows.append({**asyncio.run(run), **limits})
     if options.keep:
         write_result("deliver", rows)
     else:
