@@ -86,12 +86,13 @@ def check_time(moment: object, field: str) -> datetime | None:
 
 def check_members(given: object, kind: type[E], field: str) -> tuple[E, ...]:
     """Return members of an enumeration, once that is what all of them are."""
-    found = tuple(given) if isinstance(given, Iterable) else (given,)
-    for member in found:
+    found: list[E] = []
+    for member in given if isinstance(given, Iterable) else (given,):
         if not isinstance(member, kind):
             names = ", ".join(f"{kind.__name__}.{known.name}" for known in kind)
             raise InvalidValue(f"{member!r} is none of {field}.", field=field, do=f"Write [{names}], or some of them.")
-    return found
+        found.append(member)
+    return tuple(found)
 
 
 async def every(page: Callable[[str | None], Awaitable[Page[T]]]) -> AsyncIterator[T]:
