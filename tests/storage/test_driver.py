@@ -14,6 +14,7 @@ from anzol.clock import OwnedClock
 from anzol.errors import SchemaOutdated, StorageBusy, StorageError
 from anzol.storage.face import Order, Selection
 from anzol.storage.sqlite import SqliteStorage
+from anzol.storage.sqlite_work import Work
 from anzol.storage.sqlite_writer import Op, watch_interval
 from anzol.storage.vault import Vault
 from tests.contract.conftest import ENVIRONMENT, KEY, TERM, Scene
@@ -150,6 +151,19 @@ async def test_one_bad_operation_of_a_tick_spoils_no_other(scene: Scene) -> None
     assert isinstance(caught.value.__cause__, ZeroDivisionError)
     assert sum(not answer.duplicate for answer in answers) == 4
     assert len((await storage.messages(ENVIRONMENT, Selection())).items) == 4
+
+
+async def test_text_in_the_database_that_is_not_utf8_ends_no_writer(scene: Scene) -> None:
+    storage = scene.storage
+    assert isinstance(storage, SqliteStorage)
+
+    def reads(work: Work) -> object:
+        return work.connection.execute("select cast(X'ff' as text)").fetchone()
+
+    async with asyncio.timeout(10):
+        with pytest.raises(StorageError, match="UTF-8"):
+            await storage._write(Op(run=reads))
+        assert not (await scene.accept()).duplicate
 
 
 async def test_a_worker_in_its_own_loop_and_senders_in_theirs(scene: Scene) -> None:

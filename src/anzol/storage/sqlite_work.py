@@ -24,7 +24,8 @@ BUSY: Final = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 
 def is_busy(error: BaseException) -> bool:
     """Say whether SQLite could not have the lock it needs."""
-    return isinstance(error, sqlite3.OperationalError) and error.sqlite_errorcode & 0xFF in BUSY
+    # Errors that Python's own module raises, such as of text that is not UTF-8, carry no code of SQLite's.
+    return isinstance(error, sqlite3.OperationalError) and getattr(error, "sqlite_errorcode", 0) & 0xFF in BUSY
 
 
 class Work:
