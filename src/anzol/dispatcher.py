@@ -9,7 +9,9 @@ from typing import Final
 
 from anzol.clock import Clock
 from anzol.errors import StorageError
+from anzol.grants import SECOND
 from anzol.lane import Lane
+from anzol.quota import micros
 from anzol.rules import DeliveryRules
 from anzol.storage.face import Claim, Deliver, Dispatched, Order, Profile
 from anzol.tenure import Tenure
@@ -81,7 +83,7 @@ class Dispatcher:
         self._let_go(order.release)
         await self._adopt(done)
         self._apply(order, done)
-        brought = bool(done.claims or done.fanned_out or done.profiles)
+        brought = bool(done.claims or done.fanned_out or done.profiles or any(grant.count for grant in done.grants))
         self._empty = 0 if brought or order.release else self._empty + 1
         self._stalled = self._stalled + 1 if self._more and not brought else 0
         return brought
@@ -99,8 +101,9 @@ class Dispatcher:
             self._sweep(monotonic)
         self._count_rooms(now, monotonic)
         release = tuple(self._release)
+        wants = self._wanted(now, monotonic)
         if self._holding():
-            return Order(release=release)
+            return Order(release=release, wants=wants)
         self._look |= self._tenure.pop_due(now)
         if everywhere:
             self._look |= set(self._rooms)
@@ -117,7 +120,15 @@ class Dispatcher:
             idle_lanes=self._may_take() and (self._next_turn_at is None or self._next_turn_at > now),
             new_room=self._rules.begin,
             backlog=self._rules.backlog,
+            wants=wants,
         )
+
+    def _wanted(self, now: int, monotonic: float) -> dict[bytes, int]:
+        """Return how many starts to ask for, of which throttled customers."""
+        wants = {quota: quota.wants(now, monotonic) for quota in self._tenure.asking}
+        self._tenure.asking -= {quota for quota, wanted in wants.items() if not wanted}
+        due = micros(monotonic)
+        return {quota.customer_id: wanted for quota, wanted in wants.items() if wanted and quota.again_at <= due}
 
     def _count_rooms(self, now: int, monotonic: float) -> None:
         """Count anew how much the lanes have room for in which something has changed."""
@@ -125,7 +136,9 @@ class Dispatcher:
             if self._tenure.lanes.get(lane.endpoint_id) is not lane or lane.endpoint_id in self._release:
                 continue
             self._rooms[lane.endpoint_id] = room = lane.room(now, monotonic)
-            if lane.behind and room * 2 >= lane.window(monotonic):
+            if lane.quota is not None and lane.behind and not room and not lane.queue:
+                lane.quota.starve(lane)
+            if lane.behind and room and (lane.quota is not None or room * 2 >= lane.window(monotonic)):
                 self._look.add(lane.endpoint_id)
         self._tenure.changed.clear()
 
@@ -168,6 +181,8 @@ class Dispatcher:
                 self._tenure.changed.add(lane)  # time alone gives it room
         for endpoint in self._release:
             self._rooms.pop(endpoint, None)
+        for quota in self._tenure.quotas.values():
+            self._tenure.relieve(quota)  # who was called may have had no use for it
 
     def _had_its_turn(self, lane: Lane, monotonic: float) -> bool:
         """Say whether a lane has been held long enough while others wait to be held."""
@@ -187,7 +202,7 @@ class Dispatcher:
         """Forget lanes once storage has taken them back."""
         self._release.clear()
         for endpoint in released:
-            del self._tenure.lanes[endpoint]
+            self._tenure.part(self._tenure.lanes.pop(endpoint))
 
     async def _adopt(self, done: Dispatched) -> None:
         """Begin to hold lanes that claims came for without a profile."""
@@ -213,6 +228,16 @@ class Dispatcher:
         for lane in self._queue(done.claims):
             tenure.changed.add(lane)
             self._turns.serve(lane)
+        self._granted(order, done)
+
+    def _granted(self, order: Order, done: Dispatched) -> None:
+        """Use what was granted of the throttles of customers."""
+        grants = {grant.customer_id: grant for grant in done.grants}
+        for customer in order.wants:
+            quota = self._tenure.quotas.get(customer)
+            if quota is not None:
+                quota.receive(grants.get(customer), self._clock.micros(), self._clock.monotonic())
+                self._turns.serve_line(quota)
 
     def _hold(self, profile: Profile) -> None:
         """Begin to hold a lane, or take over what was changed of its endpoint."""
@@ -224,6 +249,7 @@ class Dispatcher:
             lane.apply(profile, self._clock.monotonic())
             if not lane.active:
                 self._tenure.give_back(lane)
+            self._turns.serve(lane)
         self._tenure.changed.add(lane)
 
     def _queue(self, claims: Iterable[Claim]) -> set[Lane]:
@@ -243,6 +269,11 @@ class Dispatcher:
         """Say whether a claim may be queued; give it back if not."""
         if not lane.active:
             self._tenure.return_claim(lane, claim)
+            return False
+        if lane.quota is not None and lane.quota.full:
+            self._tenure.return_claim(lane, claim)
+            lane.behind = True
+            lane.quota.starve(lane)
             return False
         if lane.circuit.open_until is not None and now < lane.circuit.open_until:
             self._tenure.return_claim(lane, claim, lane.circuit.open_until)
@@ -284,11 +315,14 @@ class Dispatcher:
         wait = self._rules.poll * (SLACK if self._empty > IDLE_ROUNDS else 1)
         if self._tenure.lanes:
             wait = min(wait, SWEEP)
+        if self._tenure.asking:
+            asked = min(quota.again_at for quota in self._tenure.asking) / SECOND
+            wait = min(wait, max(0.0, asked - self._clock.monotonic()))
         dues = [self._tenure.next_due()]
         if self._may_take() and not self._holding():
             dues.append(self._next_turn_at)
             if self._more:
-                return self._pause()
+                return min(wait, self._pause())
         return min([wait, *(max(0.0, (due - now) / 1_000_000) for due in dues if due is not None)])
 
     def _pause(self) -> float:

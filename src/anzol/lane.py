@@ -18,6 +18,7 @@ from anzol.throttle import Throttle
 
 if TYPE_CHECKING:
     from anzol.letter import Letter
+    from anzol.quota import Quota
     from anzol.tenure import Tenure
 
 AHEAD: Final = 64  # claims of a lane that may wait here beyond those that can be under way
@@ -47,6 +48,7 @@ class Lane:
         "looked_at",
         "profile",
         "queue",
+        "quota",
         "rules",
         "schedule",
         "slow",
@@ -79,6 +81,7 @@ class Lane:
         self.slow = self.circuit.failures > 0
         self.concurrency = Concurrency(begin=1 if self.slow else rules.begin, ceiling=rules.ceiling)
         self.throttle: Throttle | None = None
+        self.quota: Quota | None = None
         self.last = self.taken = self.turn_began = self.looked_at = now
         self.turn_count = 0
         self.apply(profile, now)
@@ -96,6 +99,7 @@ class Lane:
             self.throttle = None
         elif self.throttle is None or self.throttle.rate != profile.throttle:
             self.throttle = Throttle(profile.throttle, now)
+        self.tenure.share(self, profile)
 
     # What may start
 
@@ -120,12 +124,23 @@ class Lane:
         """Take the next claim that may start now."""
         if not self.queue or not self.open(now) or monotonic >= self.tenure.expires:
             return None
+        if self.quota is not None and not self.quota.ready(monotonic):
+            return None
         if self.throttle is not None and not self.throttle.grant(monotonic):
             return None
+        if self.quota is not None:
+            self.quota.starts.use()
         claim = self.queue.popleft()
         self.flying[claim.id] = monotonic
-        self.tenure.dequeued(claim)
+        self.tenure.dequeued(self, claim)
         return claim
+
+    def startable(self, now: int, monotonic: float) -> int:
+        """How many claims could be started soon if the customer's throttle let them."""
+        if not self.open(now):
+            return 0
+        most = min(len(self.queue), self.limit - self.busy)
+        return most if self.throttle is None else min(most, self.throttle.within(monotonic, THROTTLED_AHEAD))
 
     def room(self, now: int, monotonic: float) -> int:
         """How many more claims it has a use for."""
@@ -135,7 +150,8 @@ class Lane:
             window = self.window(monotonic)
         else:
             window = 1 if self.circuit.phase(now) is Phase.HALF_OPEN else 0
-        return max(0, window - len(self.queue) - len(self.flying))
+        room = max(0, window - len(self.queue) - len(self.flying))
+        return room if self.quota is None else min(room, self.quota.room(self))
 
     def window(self, monotonic: float) -> int:
         """How many claims are worth having here, started or not."""

@@ -56,7 +56,10 @@ class StoredMessage:
 
 @dataclass(frozen=True, slots=True)
 class Customer:
-    """Who registers endpoints; ``uid`` is the id in the developer's own system."""
+    """Who registers endpoints; ``uid`` is the id in the developer's own system.
+
+    ``throttle`` is in deliveries a second, over all of its endpoints.
+    """
 
     id: str
     uid: str
@@ -64,6 +67,7 @@ class Customer:
     metadata: Mapping[str, str]
     created_at: datetime
     paused: bool = False
+    throttle: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,9 +8,10 @@ from heapq import heappop, heappush
 from math import inf
 
 from anzol.lane import Lane
+from anzol.quota import Quota, micros
 from anzol.rules import DeliveryRules
 from anzol.settlement import Settlement
-from anzol.storage.face import Claim, Settled
+from anzol.storage.face import Claim, Profile, Settled
 
 
 class Tenure:
@@ -29,6 +30,8 @@ class Tenure:
         self.changed: set[Lane] = set()
         self.queued = 0
         self.queued_bytes = 0
+        self.quotas: dict[bytes, Quota] = {}
+        self.asking: set[Quota] = set()  # of these, those with lanes in line
         self.quick: Callable[[Lane], None] = ignored  # how turns hear that a slow lane has answered in time
         self._due: list[tuple[int, bytes]] = []
         self._relief = rules.most_queued // 2
@@ -37,9 +40,14 @@ class Tenure:
         lane.queue.append(claim)
         self.queued += 1
         self.queued_bytes += len(claim.content.body)
+        if lane.quota is not None:
+            lane.quota.queued += 1
 
-    def dequeued(self, claim: Claim) -> None:
+    def dequeued(self, lane: Lane, claim: Claim) -> None:
         self.queued -= 1
+        if lane.quota is not None:
+            lane.quota.queued -= 1
+            self.relieve(lane.quota)
         if self.queued == self._relief:
             self.wake.set()
         self.queued_bytes -= len(claim.content.body)
@@ -48,7 +56,7 @@ class Tenure:
         """Give back what a lane has not started: as it was, or due at *due_at*."""
         while lane.queue:
             claim = lane.queue.popleft()
-            self.dequeued(claim)
+            self.dequeued(lane, claim)
             self.return_claim(lane, claim, due_at)
         self.changed.add(lane)
 
@@ -61,6 +69,46 @@ class Tenure:
     def due(self, lane: Lane, at: int) -> None:
         """Remember that the lane is to be looked into at a time (microseconds)."""
         heappush(self._due, (at, lane.endpoint_id))
+
+    # Throttled customers
+
+    def share(self, lane: Lane, profile: Profile) -> None:
+        """Have a lane share its customer's throttle with the others, or end that."""
+        rate = profile.customer_throttle
+        if rate is None:
+            self.part(lane)
+            return
+        quota = self.quotas.setdefault(profile.customer_id, Quota(profile.customer_id, rate))
+        quota.rate = rate
+        if lane.quota is None:
+            lane.quota = quota
+            quota.lanes.add(lane)
+            quota.queued += len(lane.queue)
+
+    def part(self, lane: Lane) -> None:
+        """End what a lane has to do with its customer's throttle."""
+        quota, lane.quota = lane.quota, None
+        if quota is None:
+            return
+        quota.leave(lane)
+        self.relieve(quota)
+        if not quota.lanes:
+            self.asking.discard(quota)
+            self.quotas.pop(quota.customer_id, None)
+
+    def line_up(self, lane: Lane, quota: Quota, monotonic: float) -> None:
+        """Remember that a lane waits for its customer's throttle; ask storage if it is time."""
+        quota.line[lane] = None
+        self.asking.add(quota)
+        if quota.again_at <= micros(monotonic):
+            self.wake.set()
+
+    def relieve(self, quota: Quota) -> None:
+        """Let starved lanes of a customer claim again, if there is room."""
+        called = quota.call()
+        if called:
+            self.changed.update(called)
+            self.wake.set()
 
     def drop(self) -> None:
         """Forget what was not started: it is another worker's now."""

@@ -13,6 +13,7 @@ from typing import Final
 
 from anzol.clock import Clock
 from anzol.lane import Lane
+from anzol.quota import Quota
 from anzol.rules import DeliveryRules
 from anzol.storage.face import Claim
 
@@ -172,12 +173,38 @@ class Turns:
 
     def _serve_later(self, lane: Lane) -> None:
         """Serve a throttled lane again when its next start falls due."""
-        if not self._timers or lane.timed or lane.throttle is None:
-            return
-        lane.timed = True
-        wait = lane.throttle.wait(self._clock.monotonic())
-        asyncio.get_running_loop().call_later(wait, self._on_time, lane)
+        monotonic = self._clock.monotonic()
+        wait = 0.0 if lane.throttle is None else lane.throttle.wait(monotonic)
+        if lane.quota is not None and not wait:
+            lane.tenure.line_up(lane, lane.quota, monotonic)
+            self._time(lane.quota)
+        elif self._timers and not lane.timed and lane.throttle is not None:
+            lane.timed = True
+            asyncio.get_running_loop().call_later(wait, self._on_time, lane)
 
     def _on_time(self, lane: Lane) -> None:
         lane.timed = False
         self.serve(lane)
+
+    # Throttled customers
+
+    def serve_line(self, quota: Quota) -> None:
+        """Serve the lanes that wait for a customer's throttle, each in its turn; who still waits is last again."""
+        for lane in list(quota.line):
+            if not quota.ready(self._clock.monotonic()):
+                break
+            quota.line.pop(lane, None)
+            self.serve(lane)
+        self._time(quota)
+
+    def _time(self, quota: Quota) -> None:
+        """Serve the line again when the next start that was granted falls due."""
+        wait = quota.wait(self._clock.monotonic())
+        if not self._timers or quota.timed or wait is None or not quota.line:
+            return
+        quota.timed = True
+        asyncio.get_running_loop().call_later(wait, self._on_start, quota)
+
+    def _on_start(self, quota: Quota) -> None:
+        quota.timed = False
+        self.serve_line(quota)

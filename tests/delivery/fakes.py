@@ -11,6 +11,7 @@ from datetime import timedelta
 from anzol import ids
 from anzol.addresses import Policy
 from anzol.clock import Clock
+from anzol.grants import share
 from anzol.lifecycle import Cause, Incident, Outcome
 from anzol.model import Report
 from anzol.sender import Reply, Request, Timing
@@ -18,6 +19,7 @@ from anzol.storage.face import (
     Claim,
     Content,
     Dispatched,
+    Grant,
     LaneHealth,
     NewIncident,
     Order,
@@ -108,6 +110,7 @@ class Memory:
         self.forgotten: list[int] = []
         self.failing: list[Exception] = []
         self.nudges: list[Callable[[], None]] = []
+        self.granted: dict[bytes, tuple[int | None, int | None]] = {}
         self._number = 0
 
     # For the test
@@ -212,7 +215,17 @@ class Memory:
             frozenset(behind),
             min((due for due in dues if due is not None), default=None),
             len(taken) < len(waiting),
+            grants=[self._grant(me, customer, wanted) for customer, wanted in order.wants.items()],
         )
+
+    def _grant(self, me: int, customer: bytes, wanted: int) -> Grant:
+        (rate,) = {one.customer_throttle for one in self.profiles_.values() if one.customer_id == customer}
+        until, to = self.granted.get(customer, (None, None))
+        assert rate is not None
+        slots = share(rate, until, now=self.clock.micros(), wanted=wanted, again=to == me)
+        if slots.count:
+            self.granted[customer] = slots.next_at, me
+        return Grant(customer, slots.first, slots.gap, slots.count, slots.again_at)
 
     def _turn(self, endpoint: bytes) -> int | None:
         """When a free lane is due."""

@@ -279,6 +279,20 @@ async def test_a_customer_is_named_and_described(webhooks: Webhooks) -> None:
     assert await webhooks.customers.put("acme", name=UNSET) == changed
 
 
+async def test_a_customer_has_a_throttle_until_it_is_taken_away(webhooks: Webhooks) -> None:
+    assert (await webhooks.customers.put("acme", throttle=50)).throttle == 50
+    assert (await webhooks.customers.put("acme", name="Acme")).throttle == 50
+    assert (await webhooks.customers.put("acme", throttle=None)).throttle is None
+
+
+@pytest.mark.parametrize("throttle", [0, -1, 10_001, 1.5, True, "7"])
+async def test_a_throttle_that_is_none_is_refused(webhooks: Webhooks, throttle: Any) -> None:
+    with pytest.raises(InvalidValue) as caught:
+        await webhooks.customers.put("acme", throttle=throttle)
+
+    assert caught.value.field == "throttle"
+
+
 async def test_a_deleted_customer_takes_its_endpoints_along(webhooks: Webhooks) -> None:
     endpoint = await webhooks.endpoints.create("acme", url=URL)
 

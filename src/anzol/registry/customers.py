@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from anzol.model import Customer, Page
 from anzol.outbox import CustomerId, customer_id
 from anzol.registry.records import Records, check_limit, every
-from anzol.registry.values import check_metadata, check_text
+from anzol.registry.values import check_metadata, check_text, check_throttle
 from anzol.storage.face import UNSET, Unset
 
 
@@ -19,13 +19,19 @@ class Customers:
     records: Records
 
     async def put(
-        self, customer: CustomerId, *, name: str | Unset = UNSET, metadata: Mapping[str, str] | Unset = UNSET
+        self,
+        customer: CustomerId,
+        *,
+        name: str | Unset = UNSET,
+        metadata: Mapping[str, str] | Unset = UNSET,
+        throttle: int | Unset | None = UNSET,
     ) -> Customer:
         """Make the customer if it is not there, and set what is given. Sending does not need this.
 
         Args:
             name: What operators see beside the id; up to 256 characters.
             metadata: Up to 50 pairs of your own.
+            throttle: Deliveries a second at most, over all of its endpoints and all workers; None: no limit.
         """
         uid = customer_id(customer)
         storage = await self.records.storage()
@@ -34,6 +40,7 @@ class Customers:
             uid,
             name=name if isinstance(name, Unset) else check_text(name, "name", 256),
             metadata=metadata if isinstance(metadata, Unset) else check_metadata(metadata),
+            throttle=throttle if isinstance(throttle, Unset) else check_throttle(throttle),
         )
 
     async def get(self, customer: CustomerId) -> Customer:

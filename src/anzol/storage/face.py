@@ -145,11 +145,28 @@ class Profile:
     circuit_open_until: int | None
     circuit_step: int
     secrets_change_at: int | None  # when the first of the secrets ends: read the profile again then
+    customer_id: bytes = b""
+    customer_throttle: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """Starts of deliveries for a customer that has a throttle: *count* of them, from ``first`` on, a ``gap`` apart.
+
+    Each is to be used at its time or up to `anzol.grants.LATE` after it, or never. ``again_at`` is when to ask for
+    more. Times are in microseconds by the worker's own clock; an engine whose clock is another translates.
+    """
+
+    customer_id: bytes
+    first: int
+    gap: int
+    count: int
+    again_at: int
 
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """One round of a worker's dispatcher. Done in this order: release, take, fan out, clear touches, look.
+    """One round of a worker's dispatcher. Done in this order: release, take, fan out, clear touches, look, grant.
 
     Args:
         release: Lanes to give back (nothing of theirs in flight or queued).
@@ -160,6 +177,7 @@ class Order:
         idle_lanes: Whether fan-out may take free idle lanes at once (places are free).
         new_room: How many claims a lane may get that is taken in this round.
         backlog: How many deliveries may wait for one endpoint (None: any number); fan-out ends those over it at once.
+        wants: Of which throttled customers (ids) how many more deliveries could be started now.
     """
 
     release: Sequence[bytes] = ()
@@ -170,6 +188,7 @@ class Order:
     idle_lanes: bool = False
     new_room: int = 1
     backlog: int | None = None
+    wants: Mapping[bytes, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,6 +207,7 @@ class Dispatched:
     next_turn_at: int | None = None
     waiting: bool = False
     fanned_out: int = 0
+    grants: Sequence[Grant] = ()
     lost: bool = False
 
 
@@ -400,9 +420,15 @@ class Register(Protocol):
     """Customers, endpoints, secrets, rules: what people set. All within one environment, named first."""
 
     async def put_customer(
-        self, environment: str, uid: str, *, name: str | Unset = UNSET, metadata: Mapping[str, str] | Unset = UNSET
+        self,
+        environment: str,
+        uid: str,
+        *,
+        name: str | Unset = UNSET,
+        metadata: Mapping[str, str] | Unset = UNSET,
+        throttle: int | Unset | None = UNSET,
     ) -> Customer:
-        """Make the customer if it is not there, and set what is given."""
+        """Make the customer if it is not there, and set what is given. A new throttle touches its lanes."""
         ...
 
     async def delete_customer(self, environment: str, uid: str) -> None:

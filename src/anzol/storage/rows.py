@@ -83,7 +83,7 @@ def profile_of(row: Row, vault: Vault) -> Profile:
     One whose secrets cannot be opened, or that has none, is not active: it must not stop the others.
     """
     shown, owner, customer, environment, url, headers, prefix, throttle, fifo, schedule, parked, *rest = row
-    failures, failing_since, open_until, circuit_step, change_at, sealed = rest
+    failures, failing_since, open_until, circuit_step, change_at, sealed, customer_throttle = rest
     raw, customer_id = bytes.fromhex(shown), bytes.fromhex(owner)
     where = (environment, customer_id, raw)
     try:
@@ -95,6 +95,8 @@ def profile_of(row: Row, vault: Vault) -> Profile:
     return Profile(
         endpoint_id=raw,
         customer=customer,
+        customer_id=customer_id,
+        customer_throttle=customer_throttle,
         environment=environment,
         url=url,
         secrets=secrets,
@@ -150,8 +152,9 @@ def endpoint_of(row: Row) -> Endpoint:
 
 def customer_of(row: Row) -> Customer:
     """Return the customer in a row of ``customers``."""
-    raw, uid, name, metadata, created_at, paused = row
-    return Customer(ids.show(ids.CUSTOMER, raw), uid, name, json.loads(metadata), from_micros(created_at), bool(paused))
+    raw, uid, name, metadata, throttle, created_at, paused = row
+    shown = ids.show(ids.CUSTOMER, raw)
+    return Customer(shown, uid, name, json.loads(metadata), from_micros(created_at), bool(paused), throttle)
 
 
 def secret_of(row: Row, vault: Vault, *where: bytes | str) -> Secret:

@@ -356,9 +356,15 @@ class SqliteStorage:
     # --- register ---------------------------------------------------------------------------------------------------
 
     async def put_customer(
-        self, environment: str, uid: str, *, name: str | Unset = UNSET, metadata: Mapping[str, str] | Unset = UNSET
+        self,
+        environment: str,
+        uid: str,
+        *,
+        name: str | Unset = UNSET,
+        metadata: Mapping[str, str] | Unset = UNSET,
+        throttle: int | Unset | None = UNSET,
     ) -> Customer:
-        return await self._change(sqlite_register.put_customer, environment, uid, name, metadata)
+        return await self._change(sqlite_register.put_customer, environment, uid, name, metadata, throttle)
 
     async def create_endpoint(self, environment: str, endpoint: NewEndpoint) -> Endpoint:
         endpoint_id = ids.new(self._clock.micros())

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from anzol.storage.face import Claim, Content, Dispatched, Order, Profile
+from anzol.grants import share
+from anzol.storage.face import Claim, Content, Dispatched, Grant, Order, Profile
 from anzol.storage.rows import profile_of
 from anzol.storage.sqlite_backlog import Backlogs
 from anzol.storage.sqlite_fanout import Placing, claimed_rows, fan_out
@@ -63,6 +64,7 @@ def dispatch(work: Work, me: int, order: Order, memory: Memory) -> Dispatched:
         next_turn_at=next_turn_at,
         waiting=backlog,
         fanned_out=fanned_out,
+        grants=grant(work, me, order.wants),
     )
 
 
@@ -139,6 +141,18 @@ def look(work: Work, me: int, rooms: Mapping[int, int], lanes: Iterable[int]) ->
     if claimed:
         work.run("pending_claim", me=me, claims=encode([row[0] for row in claimed]))
     return claimed, behind
+
+
+def grant(work: Work, me: int, wants: Mapping[bytes, int]) -> list[Grant]:
+    """Grant starts of customers that have a throttle, each out of its one row."""
+    granted = []
+    for shown, rate, until, to in work.gathered_for("customers_throttled", [(one,) for one in wants]):
+        customer = bytes.fromhex(shown)
+        slots = share(rate, until, now=work.now, wanted=wants[customer], again=to == me)
+        if slots.count:
+            work.run("customer_granted", id=customer, until=slots.next_at, me=me)
+        granted.append(Grant(customer, slots.first, slots.gap, slots.count, slots.again_at))
+    return granted
 
 
 def ahead(work: Work, me: int) -> tuple[int | None, bool]:

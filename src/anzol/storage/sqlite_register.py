@@ -20,7 +20,12 @@ DISABLED, PAUSED, DELETED = 1, 2, 4  # what parks a lane, added up
 
 
 def put_customer(
-    work: Work, environment: str, uid: str, name: str | Unset, metadata: Mapping[str, str] | Unset
+    work: Work,
+    environment: str,
+    uid: str,
+    name: str | Unset,
+    metadata: Mapping[str, str] | Unset,
+    throttle: int | Unset | None,
 ) -> Customer:
     """Make a customer if it is not there, and set what is given."""
     customer_id = make_customer(work, environment, uid)
@@ -28,6 +33,8 @@ def put_customer(
         work.run("customer_name", id=customer_id, name=name)
     if not isinstance(metadata, Unset):
         work.run("customer_metadata", id=customer_id, metadata=encode(dict(metadata)))
+    if not isinstance(throttle, Unset) and work.run("customer_throttle", id=customer_id, throttle=throttle):
+        touch(work, [endpoint for (endpoint,) in work.all("customer_endpoints", customer_id=customer_id)])
     return customer_of(find_customer(work, environment, uid))
 
 

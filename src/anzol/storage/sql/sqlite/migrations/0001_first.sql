@@ -20,6 +20,9 @@ create table anzol_customer (
     uid text not null,
     name text not null default '',
     metadata text not null default '{}' check (json_valid(metadata)),
+    throttle integer check (throttle > 0), -- deliveries a second, of all its endpoints
+    granted_until integer, -- when the next start may be granted
+    granted_to integer, -- the worker that had the last grant
     created_at integer not null,
     deleted_at integer,
     erase_through integer, -- messages up to this seq are to be erased
