@@ -80,6 +80,7 @@ class Worker:
         self._tell = tell
         self._wake = asyncio.Event()
         self._hasty = asyncio.Event()
+        self._stopped = asyncio.Event()
         self._stopping = False
         self._nudged = False
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -107,6 +108,7 @@ class Worker:
         if self._stopping:
             self._hasty.set()
         self._stopping = True
+        self._stopped.set()
         self._wake.set()
         if self._dispatcher is not None:
             self._dispatcher.stop()
@@ -138,13 +140,23 @@ class Worker:
         writing = asyncio.create_task(tenure.settlement.run())
         beating = asyncio.create_task(self._beat(tenure, dispatcher))
         try:
-            await dispatcher.run()
+            await self._dispatched(dispatcher)
             if dispatcher.lost:
                 self._outlive(tenure, turns, writing)
             else:
                 await self._leave(tenure, turns, writing)
         finally:
             await cancelled(beating)
+
+    async def _dispatched(self, dispatcher: Dispatcher) -> None:
+        """Do rounds until the stop or the lease's end; a last round that waits for a locked database is given up."""
+        rounds = asyncio.create_task(dispatcher.run())
+        stop = asyncio.create_task(self._stopped.wait())
+        try:
+            await asyncio.wait({rounds, stop}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({rounds}, timeout=HASTE if self._hasty.is_set() else self._rules.drain)
+        finally:
+            await cancelled(rounds, stop)
 
     def _turned(self, tenure: Tenure, *, timers: bool) -> Turns:
         turns = Turns(self._executor.attempt, self._clock, self._rules, timers=timers)
@@ -239,10 +251,14 @@ class Worker:
         if not (ended and written):
             log.error("Worker %d stopped with work under way; another will see to it once the lease ends.", tenure.me)
             return
+        if not await done_within(self._rules.drain, self._resigned(tenure.me)):
+            log.warning("Worker %d could not resign in time; its lease will end by itself.", tenure.me)
+
+    async def _resigned(self, me: int) -> None:
         try:
-            await self._storage.resign(tenure.me)
+            await self._storage.resign(me)
         except StorageError as error:
-            log.warning("Worker %d could not resign; its lease will end by itself: %s", tenure.me, error)
+            log.warning("Worker %d could not resign; its lease will end by itself: %s", me, error)
 
     async def _written(self, settlement: Settlement) -> None:
         """Wait until every result is written."""

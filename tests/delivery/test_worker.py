@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 from itertools import pairwise
 from random import Random
+from typing import Any
 
 import pytest
 
@@ -339,6 +340,23 @@ def test_an_idle_worker_stops_at_once() -> None:
         return scene.clock.monotonic() - began
 
     assert run(story()) < 0.1
+
+
+def test_stopping_does_not_wait_for_a_database_that_stays_locked() -> None:
+    async def story() -> float:
+        scene = Scene()
+        scene.memory.endpoint("one.example")
+        async with scene.working():
+            await asyncio.sleep(5)
+            scene.memory.dispatch = scene.memory.resign = waits  # type: ignore[method-assign]  # a lock
+            await asyncio.sleep(5)
+            began = scene.clock.monotonic()
+        return scene.clock.monotonic() - began
+
+    async def waits(*_: object) -> Any:
+        await asyncio.Event().wait()
+
+    assert 0 < run(story()) <= 2 * RULES.drain
 
 
 # Leases
