@@ -270,6 +270,17 @@ def test_a_bench_that_is_over_says_so() -> None:
         bench.deliver_due()
 
 
+def test_a_leap_of_the_clock_is_no_death_of_a_worker(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+    receiver = bench.receiver("acme")
+    receiver.answer(503, times=1)
+    webhooks.to("acme").send_sync(new_subscription, ADA)
+    bench.deliver_due()
+
+    assert bench.advance(timedelta(days=2)) == 1
+    assert len(receiver.requests) == 2
+    assert [record for record in caplog.records if record.levelname == "WARNING"] == []
+
+
 def test_the_benchs_own_time_is_there_to_send_later_by(bench: Bench) -> None:
     receiver = bench.receiver("acme")
 
