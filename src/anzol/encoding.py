@@ -110,6 +110,8 @@ class Body:
             return self.encode_nested(value)
         except RecursionError as error:
             raise Misfit([(self.parameters[0], "holds itself, or is nested too deeply")]) from error
+        except UnicodeEncodeError as error:  # of a text that is the body itself
+            raise Misfit([(self.parameters[0], HALF_A_PAIR)]) from error
 
     def encode_nested(self, value: Any) -> bytes:
         """Encode the value, unless it is too deep; raises Misfit and RecursionError."""

@@ -343,6 +343,18 @@ def test_half_a_surrogate_pair_is_refused(catalog: Catalog) -> None:
     assert in_query.faults[0][0] == "words"
 
 
+def test_half_a_surrogate_pair_in_a_plain_text_is_refused() -> None:
+    app = FastAPI()
+
+    @app.webhooks.post("note")
+    def note(body: str = Body(media_type="text/plain")) -> None: ...
+
+    assert refused(read(app), note, "\ud800").faults == (
+        ("body", "a string holds half of a surrogate pair, which UTF-8 cannot carry"),
+    )
+    assert read(app).encode(note, ("\U0001f600",), {}).body == "\U0001f600".encode()
+
+
 def test_what_serialises_to_something_unserialisable_is_refused() -> None:
     class Odd(BaseModel):
         value: Any
