@@ -51,7 +51,9 @@ class Letter:
         if head is None:
             if len(self._heads) >= MOST_HEADS:
                 self._heads.clear()
-            ours = (("webhook-event", content.event_type), ("content-type", content.content_type))
+            ours = [("webhook-event", content.event_type)]
+            if content.content_type:  # without a body there is nothing that it could be the type of
+                ours.append(("content-type", content.content_type))
             # The endpoint's own headers last: what its owner has set stands, over what the message declares.
             # But nobody's header stands beside a signed one of the same name: receivers would read either.
             head = self._heads[kind] = header_lines(ours, content.headers, self._own, without=copies(self._prefix))

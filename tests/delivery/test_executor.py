@@ -67,6 +67,14 @@ async def test_the_request_is_exactly_what_was_promised(steps: Steps) -> None:
     }
 
 
+async def test_a_webhook_without_a_body_has_no_content_type(steps: Steps) -> None:
+    await steps.endpoint("one.example")
+    await steps.send(b"", content_type="")
+    await steps.drain()
+
+    assert "content-type" not in steps.script.sent[0][1].head.decode()
+
+
 async def test_no_declared_header_stands_beside_a_signed_one_of_its_name(steps: Steps) -> None:
     await steps.endpoint("one.example", headers=(("svix-signature", "mine"),), header_prefix="svix-")
     message = await steps.send(b"{}", headers=(("svix-id", "declared"), ("x-declared", "yes")))
