@@ -155,6 +155,14 @@ def test_a_body_of_one_s_own_is_checked_and_sent_to_one_endpoint_alone(
     assert [json.loads(body) for body in receiver.bodies] == [{"username": "zoé", "monthly_fee": 9.9}]
 
 
+def test_what_no_endpoint_gets_is_accepted_and_said(world: World) -> None:
+    shown = world.call("trigger", "new-subscription", "--customer", "nobody")
+
+    assert "accepted" in shown.stdout
+    assert "a worker delivers it" not in shown.stdout
+    assert "the customer has none" in shown.stderr
+
+
 def test_why_an_endpoint_did_not_get_a_message_is_said(world: World, dev: None, receiver: Receiver) -> None:
     world.data("endpoints", "create", "-c", "acme", "--url", receiver.url, "-t", "invoice.paid")
     message = sent(world)
@@ -407,7 +415,7 @@ def test_a_copied_database_is_refused_until_it_is_adopted(
         (["recover", "--since", "1h", "-c", "acme", "--state", "pending"], 2, "no ended state 'pending'"),
         (["pause"], 2, "or --all"),
         (["resume", "--yes"], 2, "or --all"),
-        (["cancel"], 2, "Name a customer"),
+        (["cancel"], 2, "Give --customer"),
         (["endpoints", "create", "-c", "acme"], 2, "Missing option '--url'"),
         (["endpoints", "create", "-c", "acme", "--url", "ftp://example.com"], 2, "http"),
         (["endpoints", "create", "-c", "acme", "--url", "http://10.0.0.1/"], 2, "10.0.0.1"),

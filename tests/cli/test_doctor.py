@@ -215,6 +215,14 @@ UNHEALTHY: dict[str, tuple[Any, tuple[str, str]]] = {
         lambda: {"endpoints": (endpoint(url="https://10.0.0.1/"),)},
         ("error", "address"),
     ),
+    "the test inbox was left behind": (
+        lambda: {"endpoints": (endpoint(url="https://127.0.0.1/_anzol/inbox/to/acme", uid="anzol-dev-inbox"),)},
+        ("error", "address"),
+    ),
+    "the secret key is easily guessed": (
+        lambda: {"settings": settings(secret_key="hunter2")},
+        ("warning", "key-length"),
+    ),
     "an endpoint's port is refused": (
         lambda: {"endpoints": (endpoint(url="https://hooks.example.com:22/"),)},
         ("error", "address"),

@@ -10,6 +10,7 @@ from ipaddress import IPv4Network, IPv6Network
 from typing import Final
 
 from anzol.cli.facts import Facts
+from anzol.cli.plan import INBOX_UID
 from anzol.cli.screen import count, moment, span
 from anzol.errors import AddressRefused, AnzolError
 from anzol.lifecycle import Disabled
@@ -25,6 +26,10 @@ SKEW: Final = timedelta(seconds=60)
 Network = IPv4Network | IPv6Network
 
 OVERDUE: Final = timedelta(seconds=60)
+KEY_LENGTH: Final = 32  # characters
+LEFT_BY_DEV: Final = (
+    "It is the test inbox of `anzol dev`, which alone may reach it. Elsewhere: anzol endpoints delete {} --yes"
+)
 NAMED: Final = 3  # endpoints that a finding names
 
 
@@ -176,6 +181,16 @@ def log_is_short(facts: Facts) -> Iterator[Finding]:
             f"The log of {file.path} has {file.wal // (1024 * 1024):,} MB: a reader has it open for long.",
             "Find the program that reads the file (a backup, a shell) and end its transaction.",
         )
+
+
+def key_is_long(facts: Facts) -> Iterator[Finding]:
+    """Is the key one that nobody guesses?"""
+    key = None if facts.settings is None else facts.settings.secret_key
+    length = None if key is None else len(key.get_secret_value())
+    if length is not None and length < KEY_LENGTH:
+        what = f"ANZOL_SECRET_KEY has {length} characters: whoever has the database may guess it."
+        do = f"Take {KEY_LENGTH} or more at random for a new database; this one keeps the key it was made with."
+        yield Finding(Level.WARNING, "key-length", what, do)
 
 
 def key_is_kept(facts: Facts) -> Iterator[Finding]:
@@ -349,14 +364,15 @@ def endpoints_are_allowed(facts: Facts) -> Iterator[Finding]:
                 check_address(target.literal, policy)
         except AddressRefused as error:
             what = f"{endpoint.id} of {endpoint.customer} cannot be delivered to: {error.what}"
-            yield Finding(Level.ERROR, "address", what, error.do)
+            inbox = endpoint.uid == INBOX_UID
+            yield Finding(Level.ERROR, "address", what, LEFT_BY_DEV.format(endpoint.id) if inbox else error.do)
 
 
 def endpoints_are_encrypted(facts: Facts) -> Iterator[Finding]:
     """Which endpoints get their payloads in the clear?"""
     plain = [endpoint for endpoint in facts.endpoints if endpoint.url.lower().startswith("http://")]
     if plain and facts.settings is not None and not facts.settings.dev:
-        what = f"{count(len(plain), 'endpoint')} get their payloads unencrypted: {named(plain)}."
+        what = f"Payloads go unencrypted to {count(len(plain), 'endpoint')}: {named(plain)}."
         yield Finding(Level.WARNING, "plain-http", what, "Ask for https URLs; ANZOL_HTTPS_ONLY=true refuses others.")
 
 
@@ -429,6 +445,7 @@ CHECKS: Final[tuple[Callable[[Facts], Iterator[Finding]], ...]] = (
     disk_is_local,
     disk_has_room,
     log_is_short,
+    key_is_long,
     key_is_kept,
     schema_fits,
     storage_answers,

@@ -25,9 +25,11 @@ from anzol.cli.options import (
 from anzol.errors import InvalidValue
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from anzol.app import Webhooks
     from anzol.lifecycle import State
-    from anzol.model import Message, PauseRule
+    from anzol.model import Match, Message, PauseRule
 
 ACTOR = "anzol"
 
@@ -68,16 +70,28 @@ def trigger(
         raise InvalidValue("To whom? Give --customer or --endpoint, one of them.", field="customer")
     body = None if data is None else read_json(data)
 
-    async def send(webhooks: Webhooks) -> Message:
+    async def send(webhooks: Webhooks) -> tuple[Message, Sequence[Match]]:
         if body is None:
-            return await webhooks.send_example(event, customer=customer, endpoint=endpoint, method=upper(method))
-        return await send_body(webhooks, event, body, customer=customer, endpoint=endpoint, method=upper(method))
+            sent = await webhooks.send_example(event, customer=customer, endpoint=endpoint, method=upper(method))
+        else:
+            sent = await send_body(webhooks, event, body, customer=customer, endpoint=endpoint, method=upper(method))
+        return sent, await webhooks.messages.matches(sent.id)
 
     import asyncio
 
-    message = asyncio.run(closing(declaring(app), send))
-    told = f"{message.id} accepted; a worker delivers it. See: anzol messages {message.id}"
-    Screen(as_json=json).result(message, told)
+    message, matches = asyncio.run(closing(declaring(app), send))
+    screen = Screen(as_json=json)
+    if any(match.reason == "matched" for match in matches):
+        screen.result(message, f"{message.id} accepted; a worker delivers it. See: anzol messages {message.id}")
+    else:
+        screen.result(message, f"{message.id} accepted.")
+        screen.progress(f"No endpoint gets it{unmatched(matches)}. See: anzol endpoints list")
+
+
+def unmatched(matches: Sequence[Match]) -> str:
+    """Say why none of a customer's endpoints is to get a message."""
+    reasons = sorted({match.reason for match in matches})
+    return f" ({', '.join(reasons)})" if reasons else ": the customer has none"
 
 
 async def send_body(
@@ -302,6 +316,10 @@ def cancel(
     """Call off deliveries that still wait. Without --yes it only counts."""
     from anzol.cli.opening import run
 
+    if not any((customer, endpoint, message, event_type, since, until, tag)):
+        raise InvalidValue(
+            "What? Give --customer, --endpoint, --message, --event-type, --since or --tag.", field="customer"
+        )
     number = run(
         lambda webhooks: webhooks.cancel(
             customer,

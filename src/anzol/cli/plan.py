@@ -12,6 +12,7 @@ from anzol.cli.discovery import Found
 
 VARIABLE: Final = "_ANZOL_DEV"  # no setting, so not under the settings' prefix
 INBOX: Final = "/_anzol/inbox"
+INBOX_UID: Final = "anzol-dev-inbox"  # of the endpoint that `--inbox-for` makes, so that a restart finds it
 
 
 @dataclass(frozen=True, slots=True)

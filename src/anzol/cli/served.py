@@ -9,11 +9,11 @@ from base64 import b64decode, b64encode
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from anzol.cli.lines import AttemptLines
-from anzol.cli.plan import INBOX, Plan
+from anzol.cli.plan import INBOX, INBOX_UID, Plan
 from anzol.cli.screen import Screen, show_error
 from anzol.errors import AnzolError
 
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 Event = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Event]]
 Send = Callable[[Event], Awaitable[None]]
-
-UID: Final = "anzol-dev-inbox"  # of the endpoint that `--inbox-for` makes, so that a restart finds it
 
 
 def made() -> DevApp:
@@ -124,9 +122,9 @@ class Keys:
 
 async def point(webhooks: Webhooks, customer: str, url: str) -> None:
     """Make the customer's inbox endpoint, or bring the one of an earlier run up to date."""
-    known = [one async for one in webhooks.endpoints.all(customer) if one.uid == UID]
+    known = [one async for one in webhooks.endpoints.all(customer) if one.uid == INBOX_UID]
     if not known:
-        await webhooks.endpoints.create(customer, url=url, uid=UID, description="The test inbox of anzol dev")
+        await webhooks.endpoints.create(customer, url=url, uid=INBOX_UID, description="The test inbox of anzol dev")
         return
     if known[0].url != url:
         await webhooks.endpoints.update(known[0].id, url=url)
