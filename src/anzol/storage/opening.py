@@ -68,7 +68,7 @@ def kept_key(path: Path) -> str:
     if not key.exists() and is_marked(path):
         raise VaultError(
             f"The database {path} was made with a key, and the key file {key} is not there.",
-            do="Put the file back, or set SECRET_KEY to the key it was made with.",
+            do="Put the file back, or set ANZOL_SECRET_KEY to the key it was made with.",
         )
     return key_file(key)
 

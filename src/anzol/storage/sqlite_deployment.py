@@ -43,7 +43,7 @@ def judge(work: Work, deployment: str, marked: str, canary: bytes) -> None:
     except VaultError as cause:
         raise VaultError(
             f"The secret key is not the one that the database of {marked!r} was made with.",
-            do="Give the SECRET_KEY it was made with (or put the file anzol.key back beside it). "
+            do="Give the ANZOL_SECRET_KEY it was made with (or put the file anzol.key back beside it). "
             "If the key is lost, run `anzol adopt`: every endpoint is disabled and needs a new secret.",
         ) from cause
 

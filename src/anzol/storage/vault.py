@@ -34,7 +34,7 @@ class Vault:
 
     def __init__(self, keys: Sequence[str]) -> None:
         if not keys or not all(keys):
-            raise VaultError("There is no secret key.", do="Set SECRET_KEY to a long random text.")
+            raise VaultError("There is no secret key.", do="Set ANZOL_SECRET_KEY to a long random text.")
         stretched = [blake2b(key.encode(), digest_size=32, person=b"anzol-vault").digest() for key in keys]
         self._names = [blake2b(key, digest_size=NAME, person=b"anzol-name").digest() for key in stretched]
         self._ciphers = dict(zip(self._names, map(AESGCM, stretched), strict=True))
@@ -71,7 +71,7 @@ class Vault:
         if sealed[:1] != VERSION or cipher is None:
             raise VaultError(
                 "A stored secret was sealed with a key that is not here.",
-                do="Give the SECRET_KEY this database was made with (on SQLite: the anzol.key file beside it); "
+                do="Give the ANZOL_SECRET_KEY this database was made with (on SQLite: the anzol.key file beside it); "
                 "while keys are changed, the old one after the new one.",
             )
         try:
