@@ -77,12 +77,25 @@ class Recovery(ABC):
         customer: CustomerId | None = None,
         event_type: Webhook | None = None,
         endpoint: str | None = None,
+        everything: bool = False,
         actor: str = "code",
     ) -> PauseRule:
         """Hold back what all the given parts name, what waits already and what comes; nothing is lost.
 
-        Without any part, everything is held back. ``actor`` says who did it.
+        Args:
+            everything: Hold back all there is, instead of naming a part.
+            actor: Who did it, to be shown with the rule.
+
+        Raises:
+            InvalidValue: no part is named, nor everything; or both.
         """
+        if everything == any(part is not None for part in (customer, event_type, endpoint)):
+            # An account.id that is None would quietly hold back everybody's.
+            raise InvalidValue(
+                "A pause names a customer, an event type, an endpoint, several of them, or everything.",
+                field="everything",
+                do="Use pause(customer=...), or pause(everything=True) to hold back all.",
+            )
         storage = await self.records.storage()
         return await storage.pause(
             self.records.environment,

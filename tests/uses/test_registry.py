@@ -389,6 +389,22 @@ async def test_pause_rules_are_shown_and_taken_back(webhooks: Webhooks) -> None:
     assert await webhooks.paused() == ()
 
 
+@pytest.mark.parametrize("parts", [{}, {"customer": None}, {"everything": True, "customer": "acme"}])
+async def test_a_pause_of_everything_is_said_and_not_come_by(webhooks: Webhooks, parts: dict[str, Any]) -> None:
+    with pytest.raises(InvalidValue, match="or everything") as refusal:
+        await webhooks.pause(**parts)
+
+    assert refusal.value.field == "everything"
+    assert await webhooks.paused() == ()
+
+
+async def test_everything_can_be_paused_and_resumed(webhooks: Webhooks) -> None:
+    rule = await webhooks.pause(everything=True)
+
+    assert (rule.customer, rule.event_type, rule.endpoint_id) == (None, None, None)
+    assert await webhooks.resume() == 1
+
+
 async def test_resuming_for_a_customer_that_is_not_there_makes_none(webhooks: Webhooks) -> None:
     assert await webhooks.resume(customer="acme") == 0
 

@@ -237,7 +237,9 @@ def pause(
         return sum([1 async for _ in waiting])
 
     async def work(webhooks: Webhooks) -> PauseRule:
-        return await webhooks.pause(customer=customer, event_type=event_type, endpoint=endpoint, actor=ACTOR)
+        return await webhooks.pause(
+            customer=customer, event_type=event_type, endpoint=endpoint, everything=everything, actor=ACTOR
+        )
 
     screen = Screen(as_json=json)
     if yes:
@@ -272,6 +274,8 @@ def resume(
         rules = run(lambda webhooks: webhooks.paused(), app, database)
         rows = [(scope(rule), moment(rule.created_at), rule.actor) for rule in rules]
         screen.table({"items": rules}, ("paused", "since", "by"), rows, empty="Nothing is paused.")
+        if rules and (customer or endpoint or event_type or everything):
+            screen.progress("Nothing was resumed; add --yes to do it")
         return
     meant = named(customer, endpoint, event_type, everything=everything)
     number = run(
