@@ -348,9 +348,9 @@ class ThreadDriver:
             if not self._wanted.wait(pause):
                 pause = writer.watch()
                 continue
-            self._wanted.clear()
             if writer.nap and not self._stopping:
                 time.sleep(writer.nap)
+            self._wanted.clear()  # only now: who comes while we nap is in this tick, and needs no other
             while not writer.tick() and not self._stopping:
                 time.sleep(0.001)
             pause = 0.010 if writer.listened() else None
