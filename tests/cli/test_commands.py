@@ -249,6 +249,8 @@ def test_pausing_holds_back_and_resuming_lets_go(world: World, endpoint: str, re
     assert receiver.bodies == []
     assert "customer acme" in world.call("resume").stdout
     assert world.data("resume")["items"][0]["actor"] == "anzol"
+    assert "add --yes" in world.call("resume", "-c", "acme").stderr
+    assert world.call("resume").stderr == ""
 
     assert world.call("resume", "-c", "other", "--yes").exit_code == 4
     assert world.data("resume", "-c", "acme", "--yes") == {"rules": 1}
@@ -371,6 +373,24 @@ def test_the_outbox_table_is_made_in_somebody_else_s_database(world: World) -> N
 
 def test_the_outbox_s_sql_speaks_the_database_s_dialect(world: World) -> None:
     assert "LONGBLOB" in world.call("migrate", "--outbox", "mysql+aiomysql://h/shop", "--sql").stdout.upper()
+
+
+def test_a_lost_key_file_has_a_way_out(
+    world: World, endpoint: str, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (world.folder / "anzol.key").unlink()
+    refused = world.call("status")
+    monkeypatch.setenv("ANZOL_SECRET_KEY", "a key of which nobody has thought before")
+    world.data("adopt", "--yes")
+
+    assert refused.exit_code == 5
+    assert "set another one and run `anzol adopt`" in refused.stderr
+    assert world.data("endpoints", "show", endpoint)["enabled"] is False
+    assert world.call("endpoints", "rotate", endpoint).exit_code == 0
+    assert world.call("endpoints", "enable", endpoint).exit_code == 0
+    sent(world)
+    delivered(world)
+    assert len(receiver.bodies) == 1
 
 
 def test_a_copied_database_is_refused_until_it_is_adopted(

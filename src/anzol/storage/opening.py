@@ -68,7 +68,8 @@ def kept_key(path: Path) -> str:
     if not key.exists() and is_marked(path):
         raise VaultError(
             f"The database {path} was made with a key, and the key file {key} is not there.",
-            do="Put the file back, or set ANZOL_SECRET_KEY to the key it was made with.",
+            do="Put the file back, or set ANZOL_SECRET_KEY to the key it was made with. If that is lost, set another "
+            "one and run `anzol adopt`: every endpoint is disabled and needs a new secret.",
         )
     return key_file(key)
 
