@@ -147,12 +147,12 @@ class Dispatcher:
         return self._turns.openings > 0 and len(self._tenure.lanes) < self._rules.lanes
 
     def _holding(self) -> bool:
-        """Say whether claims stop for now: too much is queued or unwritten, or we are about to stop."""
+        """Say whether claims stop for now: too much is queued, held or unwritten, or we are about to stop."""
         tenure, rules = self._tenure, self._rules
         return (
             self._stopped
             or tenure.queued >= rules.most_queued
-            or tenure.queued_bytes >= rules.most_queued_bytes
+            or tenure.held_bytes >= max(1, rules.most_held_bytes)  # with nothing in our hands one is always claimed
             or tenure.settlement.unsettled >= rules.most_unsettled
         )
 

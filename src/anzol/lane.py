@@ -132,7 +132,7 @@ class Lane:
             self.quota.starts.use()
         claim = self.queue.popleft()
         self.flying[claim.id] = monotonic
-        self.tenure.dequeued(self, claim)
+        self.tenure.dequeued(self)
         return claim
 
     def startable(self, now: int, monotonic: float) -> int:
@@ -169,7 +169,11 @@ class Lane:
     def answered(self, claim: Claim, monotonic: float) -> float:
         """Note that a request has ended; return the seconds it took."""
         self.last = monotonic
-        return monotonic - self.flying.pop(claim.id, monotonic)
+        began = self.flying.pop(claim.id, None)
+        if began is None:
+            return 0.0
+        self.tenure.let_go(claim)
+        return monotonic - began
 
     def settled(self) -> None:
         """Note that one of its results is written."""

@@ -26,7 +26,8 @@ class DeliveryRules:
         linger: How long a lane is kept after its last delivery.
         fan_out: How many messages are expanded in one round.
         backlog: How many deliveries may wait for one endpoint; more end at once, and can be recovered.
-        most_queued, most_queued_bytes: How much may be claimed and not yet started.
+        most_queued: How many deliveries may be claimed and not yet started.
+        most_held_bytes: Bytes of bodies, claimed or under way, from which on claims stop; one round may go beyond.
         most_unsettled: How many results may wait to be written before claims stop.
         gather, batch: How long results are gathered, and how many are written at most, in one transaction.
         term: How long a worker's lease lasts without a heartbeat.
@@ -52,7 +53,7 @@ class DeliveryRules:
     fan_out: int = 300
     backlog: int = 1_000_000
     most_queued: int = 2000
-    most_queued_bytes: int = 64 * 1024 * 1024
+    most_held_bytes: int = 64 * 1024 * 1024
     most_unsettled: int = 4000
     gather: float = 0.010
     batch: int = 500

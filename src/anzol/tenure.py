@@ -29,34 +29,42 @@ class Tenure:
         self.lanes: dict[bytes, Lane] = {}
         self.changed: set[Lane] = set()
         self.queued = 0
-        self.queued_bytes = 0
+        self.held_bytes = 0  # of bodies, from claim until the attempt has ended or the claim is given back
         self.quotas: dict[bytes, Quota] = {}
         self.asking: set[Quota] = set()  # of these, those with lanes in line
         self.quick: Callable[[Lane], None] = ignored  # how turns hear that a slow lane has answered in time
         self._due: list[tuple[int, bytes]] = []
         self._relief = rules.most_queued // 2
+        self._relief_bytes = rules.most_held_bytes // 2
 
     def enqueue(self, lane: Lane, claim: Claim) -> None:
         lane.queue.append(claim)
         self.queued += 1
-        self.queued_bytes += len(claim.content.body)
+        self.held_bytes += len(claim.content.body)
         if lane.quota is not None:
             lane.quota.queued += 1
 
-    def dequeued(self, lane: Lane, claim: Claim) -> None:
+    def dequeued(self, lane: Lane) -> None:
         self.queued -= 1
         if lane.quota is not None:
             lane.quota.queued -= 1
             self.relieve(lane.quota)
         if self.queued == self._relief:
             self.wake.set()
-        self.queued_bytes -= len(claim.content.body)
+
+    def let_go(self, claim: Claim) -> None:
+        """Count the body of a claim no longer; claims may go on once half of what is allowed is free."""
+        before = self.held_bytes
+        self.held_bytes -= len(claim.content.body)
+        if self.held_bytes <= self._relief_bytes < before:
+            self.wake.set()
 
     def give_back(self, lane: Lane, due_at: int | None = None) -> None:
         """Give back what a lane has not started: as it was, or due at *due_at*."""
         while lane.queue:
             claim = lane.queue.popleft()
-            self.dequeued(lane, claim)
+            self.dequeued(lane)
+            self.let_go(claim)
             self.return_claim(lane, claim, due_at)
         self.changed.add(lane)
 

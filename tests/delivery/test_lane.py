@@ -52,7 +52,20 @@ def test_claims_start_in_the_order_they_came() -> None:
 
     assert [claim.id for _ in range(3) if (claim := bench.take())] == sorted(bench.lane.flying)
     assert bench.take() is None
-    assert bench.tenure.queued == bench.tenure.queued_bytes == 0
+    assert bench.tenure.queued == 0
+
+
+def test_a_body_counts_until_its_attempt_has_ended_or_it_is_given_back() -> None:
+    bench = Bench(3)
+    claim = bench.take()
+    assert claim is not None
+    assert bench.tenure.held_bytes == 3 * len(claim.content.body)
+
+    bench.lane.answered(claim, bench.clock.monotonic())
+    bench.lane.answered(claim, bench.clock.monotonic())  # said twice, counted once
+    assert bench.tenure.held_bytes == 2 * len(claim.content.body)
+    bench.tenure.give_back(bench.lane)
+    assert bench.tenure.held_bytes == 0
 
 
 def test_room_is_what_can_be_under_way_and_as_much_again() -> None:

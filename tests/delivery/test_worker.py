@@ -153,6 +153,34 @@ def test_fifo_order_is_kept_through_retries() -> None:
     assert run(story()) == [b"0", b"1", b"1", b"1", b"2", b"3", b"4"]
 
 
+def test_claims_stop_while_receivers_that_do_not_read_hold_too_many_bytes() -> None:
+    async def story() -> int:
+        scene = Scene(DeliveryRules(spread=0.0, most_held_bytes=10_000))
+        scene.script.default = after(10, OK)
+        most = 0
+        async with scene.working():
+            for number in range(30):
+                scene.memory.put(scene.memory.endpoint(f"never{number}.example"), bytes(4_000))
+                await asyncio.sleep(0.1)
+            most = sum(one.holder is not None for one in scene.memory.pending.values())
+            await scene.until(lambda: not scene.memory.pending)
+        return most
+
+    assert run(story()) == 3
+
+
+def test_one_body_larger_than_all_that_may_be_held_is_delivered() -> None:
+    async def story() -> None:
+        scene = Scene(DeliveryRules(spread=0.0, most_held_bytes=100))
+        one = scene.memory.endpoint("one.example")
+        async with scene.working():
+            scene.memory.put(one, bytes(4_000))
+            scene.memory.put(one, bytes(4_000))
+            await scene.until(lambda: not scene.memory.pending, seconds=2)
+
+    run(story())
+
+
 def test_a_throttled_endpoint_gets_its_rate_and_everything() -> None:
     async def story() -> list[float]:
         scene = Scene()
