@@ -60,13 +60,14 @@ class Housekeeper:
         self._retention = retention
         self._relay = relay
         self._tell = tell
+        self.deaths = asyncio.Event()
         self.incidents = asyncio.Event()
         self.arrivals = asyncio.Event()
 
     async def run(self) -> None:
         """Do all chores, each at its pace, until cancelled."""
         async with asyncio.TaskGroup() as chores:
-            chores.create_task(self._regularly(self.reap, REAP))
+            chores.create_task(self._regularly(self.reap, REAP, self.deaths))
             chores.create_task(self._regularly(self.clean, CLEAN))
             if self._tell is not None:
                 chores.create_task(self._regularly(self.tell, TELL, self.incidents))

@@ -143,6 +143,7 @@ class Worker:
             await self._dispatched(dispatcher)
             if dispatcher.lost:
                 self._outlive(tenure, turns, writing)
+                self._housekeeper.deaths.set()  # its claims are due again now, not at the next regular look
             else:
                 await self._leave(tenure, turns, writing)
         finally:

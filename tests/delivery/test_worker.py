@@ -415,6 +415,24 @@ def test_a_worker_that_lost_its_lease_drops_everything_and_enlists_again(caplog:
     assert "too late" in caplog.text
 
 
+def test_what_a_lost_lease_interrupted_is_claimed_anew_at_once() -> None:
+    async def story() -> float:
+        scene = Scene()
+        scene.script.answers["one.example"] = after(600, OK)
+        endpoint = scene.memory.endpoint("one.example")
+        async with scene.working():
+            await asyncio.sleep(1)
+            number = scene.memory.put(endpoint)
+            await asyncio.sleep(0.5)
+            scene.script.answers["one.example"] = OK
+            scene.memory.workers = dict.fromkeys(scene.memory.workers, scene.clock.micros())  # the lease has ended
+            lost = scene.clock.monotonic()
+            await scene.until(lambda: number in scene.memory.ended)
+            return scene.clock.monotonic() - lost
+
+    assert run(story()) < 5
+
+
 def test_a_lease_is_renewed_for_as_long_as_the_worker_lives() -> None:
     async def story() -> None:
         scene = Scene()
