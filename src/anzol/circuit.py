@@ -1,7 +1,8 @@
 """The circuit of an endpoint: closed, open, half-open. Pure; a circuit is a value, and an attempt makes a new one.
 
 Closed, deliveries flow. Open, nothing is sent until a time. After that it is half-open: one probe may go, whose success
-closes it and whose failure opens it again, for longer.
+closes it and whose failure opens it again, for longer. A time further ahead than probes are ever apart comes of a clock
+that was set back, and does not count.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from enum import Enum
 from random import Random
 from typing import Final
 
-from anzol.retry import varied
+from anzol.retry import SPREAD, varied
 
 MICRO: Final = timedelta(microseconds=1)
 
@@ -40,6 +41,11 @@ class CircuitRules:
     growth: int = 2
     longest: timedelta = timedelta(minutes=30)
 
+    @property
+    def farthest(self) -> int:
+        """How far ahead a circuit can be open: the longest interval with its spread, in microseconds."""
+        return round(self.longest // MICRO * (1 + SPREAD))
+
 
 @dataclass(frozen=True, slots=True)
 class Circuit:
@@ -50,16 +56,16 @@ class Circuit:
     open_until: int | None = None
     step: int = 0
 
-    def phase(self, now: int) -> Phase:
+    def phase(self, now: int, rules: CircuitRules) -> Phase:
         if self.open_until is None:
             return Phase.CLOSED
-        return Phase.OPEN if now < self.open_until else Phase.HALF_OPEN
+        return Phase.OPEN if now < self.open_until <= now + rules.farthest else Phase.HALF_OPEN
 
     def failed(self, now: int, rules: CircuitRules, chance: Random) -> Circuit:
         """Return how it stands after one more failure."""
         failures = self.failures + 1
         since = now if self.failing_since is None else self.failing_since
-        match self.phase(now):
+        match self.phase(now, rules):
             case Phase.OPEN:  # it was on its way when the circuit opened
                 return Circuit(failures, since, self.open_until, self.step)
             case Phase.HALF_OPEN:

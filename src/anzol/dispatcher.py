@@ -7,6 +7,7 @@ import logging
 from collections.abc import Iterable
 from typing import Final
 
+from anzol.circuit import Phase
 from anzol.clock import Clock
 from anzol.errors import StorageError
 from anzol.grants import SECOND
@@ -275,7 +276,7 @@ class Dispatcher:
             lane.behind = True
             lane.quota.starve(lane)
             return False
-        if lane.circuit.open_until is not None and now < lane.circuit.open_until:
+        if lane.circuit.phase(now, self._rules.circuit) is Phase.OPEN:
             self._tenure.return_claim(lane, claim, lane.circuit.open_until)
             return False
         if lane.first_delay and not (claim.step or claim.attempt or claim.manual):

@@ -227,7 +227,7 @@ def facts(lane: Lane, claim: Claim, reply: Reply, verdict: Verdict) -> dict[str,
         "reused": reply.reused,
         "request_bytes": len(content.body),
         "failures": lane.circuit.failures,
-        "circuit": lane.circuit.phase(verdict.due_at or 0).value if lane.circuit.open_until else "closed",
+        "circuit": "closed" if lane.circuit.open_until is None else "open",
         "concurrency": lane.limit,
     }
 

@@ -114,7 +114,7 @@ class Lane:
             return False
         if self.circuit.open_until is None:
             return True
-        return self.circuit.phase(now) is Phase.HALF_OPEN and not self.flying
+        return self.circuit.phase(now, self.rules.circuit) is Phase.HALF_OPEN and not self.flying
 
     def ready(self, now: int) -> bool:
         """Say whether it could use one more place; the throttle is asked by `take`."""
@@ -149,7 +149,7 @@ class Lane:
         if self.circuit.open_until is None:
             window = self.window(monotonic)
         else:
-            window = 1 if self.circuit.phase(now) is Phase.HALF_OPEN else 0
+            window = 1 if self.circuit.phase(now, self.rules.circuit) is Phase.HALF_OPEN else 0
         room = max(0, window - len(self.queue) - len(self.flying))
         return room if self.quota is None else min(room, self.quota.room(self))
 

@@ -129,6 +129,22 @@ async def test_health_is_kept_with_the_endpoint(scene: Scene) -> None:
     assert (shown.health.failures, shown.health.waiting) == (3, 1)
 
 
+@pytest.mark.parametrize(("minutes", "waits"), [(36, True), (37, False)])
+async def test_a_lane_waits_for_its_circuit_unless_a_clock_was_set_back(
+    scene: Scene, minutes: int, waits: bool
+) -> None:
+    await scene.endpoint()
+    await scene.send()
+    worker = await scene.worker()
+    (claim,) = (await worker.round()).claims
+    open_until = scene.now + minutes * 60 * SECOND  # probes are 36 minutes apart at most
+    await scene.storage.settle(worker.me, [scene.failed(claim)], [LaneHealth(claim.endpoint_id, 10, 0, open_until, 8)])
+    await worker.release()
+    scene.later(10)
+
+    assert bool((await worker.round()).claims) is not waits
+
+
 async def test_health_of_a_lane_held_by_nobody_or_another_is_left_alone(scene: Scene) -> None:
     await scene.endpoint()
     await scene.send()

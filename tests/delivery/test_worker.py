@@ -611,6 +611,22 @@ def test_what_is_queued_goes_back_when_the_circuit_opens() -> None:
     run(story())
 
 
+def test_a_circuit_left_open_by_a_clock_that_was_set_back_is_probed_at_once() -> None:
+    async def story() -> float:
+        scene = Scene()
+        far = scene.clock.micros() + 10 * 3600 * SECOND
+        endpoint = scene.memory.endpoint("one.example", failures=10, failing_since=far, circuit_open_until=far)
+        async with scene.working():
+            for _ in range(20):
+                scene.memory.put(endpoint)
+            began = scene.clock.monotonic()
+            await scene.until(lambda: not scene.memory.pending)
+            assert scene.memory.profiles_[endpoint].circuit_open_until is None
+            return scene.clock.monotonic() - began
+
+    assert run(story()) < 3
+
+
 def test_the_first_success_closes_the_circuit_and_says_so() -> None:
     async def story() -> Memory:
         scene = Scene()

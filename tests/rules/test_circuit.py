@@ -28,13 +28,13 @@ def after(failures: int, *, apart: int = 0, start: Circuit = HEALTHY) -> Circuit
 
 
 def test_it_is_closed_while_failures_are_few() -> None:
-    assert after(RULES.threshold - 1).phase(0) is Phase.CLOSED
+    assert after(RULES.threshold - 1).phase(0, RULES) is Phase.CLOSED
 
 
 def test_failures_in_a_row_open_it() -> None:
     circuit = after(RULES.threshold)
 
-    assert circuit.phase(0) is Phase.OPEN
+    assert circuit.phase(0, RULES) is Phase.OPEN
     assert circuit.open_until == RULES.first // timedelta(microseconds=1)
 
 
@@ -44,8 +44,16 @@ def test_a_few_failures_over_a_long_time_open_it_too() -> None:
 
 
 def test_one_probe_may_go_once_the_time_has_come() -> None:
-    assert Circuit(10, 0, 500, 0).phase(499) is Phase.OPEN
-    assert Circuit(10, 0, 500, 0).phase(500) is Phase.HALF_OPEN
+    assert Circuit(10, 0, 500, 0).phase(499, RULES) is Phase.OPEN
+    assert Circuit(10, 0, 500, 0).phase(500, RULES) is Phase.HALF_OPEN
+
+
+def test_a_time_further_ahead_than_probes_are_apart_is_no_time_to_wait_for() -> None:
+    farthest = 36 * 60 * SECOND  # half an hour, and a fifth of it
+
+    assert Circuit(10, 0, farthest, 8).phase(0, RULES) is Phase.OPEN
+    assert Circuit(10, 0, farthest + 1, 8).phase(0, RULES) is Phase.HALF_OPEN  # the clock was set back
+    assert Circuit(10, 0, farthest + 1, 8).failed(0, RULES, Middle()).open_until == 30 * 60 * SECOND
 
 
 def test_a_failed_probe_opens_it_for_longer() -> None:

@@ -11,7 +11,7 @@ from anzol.storage.face import Claim, Content, Dispatched, Grant, Order, Profile
 from anzol.storage.rows import profile_of
 from anzol.storage.sqlite_backlog import Backlogs
 from anzol.storage.sqlite_fanout import Placing, claimed_rows, fan_out
-from anzol.storage.sqlite_work import Work, encode
+from anzol.storage.sqlite_work import Work, encode, give_back
 
 IN_FLIGHT: Final = 1  # on FIFO lanes: the one before has not ended
 MORE: Final = 2  # on FIFO lanes: others wait behind the first
@@ -85,7 +85,7 @@ def release(work: Work, me: int, lanes: Sequence[int]) -> None:
     """Give lanes back; they are due when their next delivery is, and not before now: at the tail, not at the head."""
     if lanes:
         work.run("lanes_unclaim", me=me, lanes=encode(lanes))
-        work.run("lanes_release", me=me, lanes=encode(lanes), now=work.now)
+        give_back(work, me, lanes)
 
 
 def take(work: Work, me: int, most: int) -> list[int]:
@@ -228,5 +228,5 @@ def undo(work: Work, me: int, claims: Sequence[int], endpoints: Sequence[bytes])
     work.run("pending_unclaim", me=me, claims=encode(list(claims)))
     idle = work.gathered("lanes_idle", me=me, lanes=encode(lanes))
     work.run("lanes_look", lanes=encode(lanes), now=work.now)
-    work.run("lanes_release", me=me, lanes=encode(idle), now=work.now)
+    give_back(work, me, idle)
     work.nudging = True

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from anzol.storage.sqlite_work import Work
+from anzol.storage.sqlite_work import FARTHEST, Work
 
 RULES: Final = {
     "broken_asleep": "lane {0} is free and unparked, has deliveries pending, and nobody would come",
@@ -20,5 +20,5 @@ def broken(work: Work) -> tuple[str, ...]:
     """Return a sentence for every place where a rule is broken."""
     found = []
     for query, sentence in RULES.items():
-        found += [sentence.format(*row) for row in work.all(query, now=work.now)]
+        found += [sentence.format(*row) for row in work.all(query, now=work.now, farthest=FARTHEST)]
     return tuple(found)

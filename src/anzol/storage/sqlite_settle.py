@@ -13,7 +13,7 @@ from anzol.model import Report
 from anzol.storage.face import AttemptRecord, LaneHealth, NewIncident, Reaped, Settled
 from anzol.storage.processes import gone
 from anzol.storage.rows import report_of, write_wire
-from anzol.storage.sqlite_work import Work, encode
+from anzol.storage.sqlite_work import Work, encode, give_back
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +173,7 @@ def resign(work: Work, me: int) -> None:
     """Give everything back as it was."""
     lanes = work.gathered("lanes_of", me=me)
     work.run("lanes_unclaim", me=me, lanes=encode(lanes))
-    work.run("lanes_release", me=me, lanes=encode(lanes), now=work.now)
+    give_back(work, me, lanes)
     work.run("worker_gone", me=me)
     work.nudging = bool(lanes)
 
@@ -193,7 +193,7 @@ def reap(work: Work, most_interruptions: int) -> Reaped:
         tell_exhausted(work, poison)
         lanes = work.gathered("lanes_of", me=number)
         work.run("pending_interrupted", me=number, lanes=encode(lanes), now=work.now)
-        work.run("lanes_release", me=number, lanes=encode(lanes), now=work.now)
+        give_back(work, number, lanes)
         interrupted += len(claims) - len(poison)
         exhausted += len(poison)
     work.nudging = work.nudging or bool(dead)

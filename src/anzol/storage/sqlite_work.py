@@ -12,12 +12,14 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
+from anzol.circuit import CircuitRules
 from anzol.errors import NotFound
 from anzol.storage.face import Content
 from anzol.storage.sqlite_queries import chunks, repeated, sql
 from anzol.storage.vault import Vault
 
 Row = tuple[Any, ...]
+FARTHEST: Final = CircuitRules().farthest  # microseconds
 encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
 BUSY: Final = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 
@@ -136,3 +138,8 @@ class Work:
                 row = self.the("environment", f"environment {name!r}", name=name)
             known = self._environments[name] = int(row[0])
         return known
+
+
+def give_back(work: Work, me: int, lanes: Sequence[int]) -> None:
+    """Free lanes that are held; each is due when its next delivery is, or its circuit lets a probe through."""
+    work.run("lanes_release", me=me, lanes=encode(lanes), now=work.now, farthest=FARTHEST)
