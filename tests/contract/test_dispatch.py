@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from datetime import timedelta
+
+import pytest
 
 from anzol import ids
 from anzol.lifecycle import Cause, Disabled, State
@@ -422,3 +425,49 @@ async def test_an_unknown_endpoint_in_an_order_does_no_harm(scene: Scene) -> Non
     found = await worker.round(release=(stranger,), rooms={stranger: 3}, look=(stranger,))
 
     assert found.claims == []
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "url = x'ff00'",
+        "url = cast(x'68ff' as text)",
+        "throttle = 'soon'",
+        "schedule = '[1e30]'",
+        "schedule = '[9000000000000000000]'",
+        "schedule = '[-1]'",
+        "schedule = '7'",
+        "schedule = cast(x'ff' as text)",
+        "header_prefix = 'x: y' || char(13, 10) || 'evil-'",
+        "header_prefix = x'80'",
+        "headers = x'0102'",
+    ],
+)
+async def test_a_damaged_endpoint_gets_nothing_and_the_others_go_on(
+    scene: Scene, damage: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    bad, good = await scene.endpoint(), await scene.endpoint()
+    await scene.accept()
+    spoil(scene, bad.id, damage)
+    worker = await scene.worker()
+
+    profiles = {profile.endpoint_id: profile for profile in (await worker.round()).profiles}
+    again = await scene.storage.profiles([raw(bad.id), raw(good.id)])
+
+    assert profiles[raw(good.id)].active
+    assert (profiles[raw(bad.id)].active, profiles[raw(bad.id)].secrets) == (False, ())
+    assert sorted(profile.active for profile in again) == [False, True]
+    (said,) = [record.getMessage() for record in caplog.records if bad.id in record.getMessage()]  # once
+    assert said.startswith("Nothing is sent to")
+
+
+def spoil(scene: Scene, shown: str, damage: str) -> None:
+    """Write into an endpoint's row what no API would."""
+    connection = sqlite3.connect(scene.storage.path)  # type: ignore[attr-defined]  # the engine under test is SQLite
+    try:
+        connection.execute("pragma ignore_check_constraints = on")
+        changed = connection.execute(f"update anzol_endpoint set {damage} where id = ?", (raw(shown),)).rowcount
+        connection.commit()
+    finally:
+        connection.close()
+    assert changed == 1

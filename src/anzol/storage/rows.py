@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any
+from functools import lru_cache
+from typing import Any, Final
 
 from anzol import ids
 from anzol.clock import from_micros
 from anzol.errors import VaultError
+from anzol.headers import TOKEN
 from anzol.lifecycle import Cause, Disabled, Incident, Outcome, State
 from anzol.model import (
     Attempt,
@@ -30,6 +33,8 @@ from anzol.storage.vault import Vault
 
 Row = Sequence[Any]
 log = logging.getLogger("anzol.storage")
+
+CENTURY: Final = timedelta(days=36525)  # what lies further ahead than this is no plan, and soon no number of SQLite's
 
 
 def when(micros: int | None) -> datetime | None:
@@ -78,40 +83,96 @@ def open_headers(vault: Vault, sealed: bytes | None, *where: bytes | str | int) 
 
 
 def profile_of(row: Row, vault: Vault) -> Profile:
-    """Return the profile in a row of ``profiles``; blobs are in hexadecimal.
+    """Return the profile in a row of ``profiles``; blobs, and what damage may have reached, are in hexadecimal.
 
-    One whose secrets cannot be opened, or that has none, is not active: it must not stop the others.
+    One that cannot be read, or that has no secrets, is not active: it must not stop the others.
     """
     shown, owner, customer, environment, url, headers, prefix, throttle, fifo, schedule, parked, *rest = row
     failures, failing_since, open_until, circuit_step, change_at, sealed, customer_throttle = rest
     raw, customer_id = bytes.fromhex(shown), bytes.fromhex(owner)
     where = (environment, customer_id, raw)
-    try:
-        secrets = open_secrets(vault, sealed, *where)
-        opened = open_headers(vault, bytes.fromhex(headers or ""), *where)
-    except VaultError as error:
-        log.error("nothing is sent to %s: %s", ids.show(ids.ENDPOINT, raw), error)
-        secrets, opened = (), ()
-    return Profile(
+    inactive = Profile(
         endpoint_id=raw,
-        customer=customer,
+        customer="",
         customer_id=customer_id,
-        customer_throttle=customer_throttle,
         environment=environment,
-        url=url,
-        secrets=secrets,
-        headers=opened,
-        header_prefix=prefix,
-        throttle=throttle,
+        url="",
+        secrets=(),
+        headers=(),
+        header_prefix=None,
+        throttle=None,
         fifo=bool(fifo),
-        schedule=read_schedule(schedule),
-        active=bool(secrets) and not parked,
+        schedule=None,
+        active=False,
         failures=failures,
         failing_since=failing_since,
         circuit_open_until=open_until,
         circuit_step=circuit_step,
         secrets_change_at=change_at,
     )
+    try:
+        secrets = open_secrets(vault, sealed, *where)
+        return replace(
+            inactive,
+            customer=text(customer) or "",
+            customer_throttle=rate(customer_throttle),
+            url=text(url) or "",
+            secrets=secrets,
+            headers=open_headers(vault, bytes.fromhex(headers or ""), *where),
+            header_prefix=header_start(prefix),
+            throttle=rate(throttle),
+            schedule=delays(schedule),
+            active=bool(secrets) and not parked,
+        )
+    except (VaultError, ValueError, TypeError, OverflowError) as error:
+        unreadable(ids.show(ids.ENDPOINT, raw), error)
+        return inactive
+
+
+def text(value: str) -> str | None:
+    """Return the text that is given in hexadecimal; empty is none."""
+    return bytes.fromhex(value).decode() or None
+
+
+def rate(value: str) -> int | None:
+    """Return a throttle."""
+    shown = text(value)
+    if shown is not None and int(shown) < 1:
+        raise ValueError(f"{shown} is not a throttle")
+    return None if shown is None else int(shown)
+
+
+def header_start(value: str) -> str | None:
+    """Return the prefix of headers; one with a line break would write headers of its own."""
+    prefix = text(value)
+    if prefix is not None and not TOKEN.fullmatch(prefix):
+        raise ValueError(f"{prefix!r} is not the start of a header's name")
+    return prefix
+
+
+def delays(value: str) -> tuple[timedelta, ...] | None:
+    """Return a schedule whose times are all within reach."""
+    schedule = read_schedule(text(value))
+    if schedule is not None and not all(timedelta(0) <= delay <= CENTURY for delay in schedule):
+        raise ValueError("its schedule has a delay below zero or of more than a century")
+    return schedule
+
+
+def unreadable(shown: str, error: Exception) -> None:
+    """Say that nothing is sent to an endpoint."""
+    if isinstance(error, VaultError):
+        complain(f"Nothing is sent to {shown}: {error}")
+    else:
+        complain(
+            f"Nothing is sent to {shown}: its row, or its customer's, is damaged ({error}). Set its URL, schedule, "
+            "throttles and header prefix anew, or delete it; look for who can write to the database."
+        )
+
+
+@lru_cache(maxsize=1000)
+def complain(what: str) -> None:
+    """Log *what*, once: profiles are read again and again."""
+    log.error(what)
 
 
 def open_secrets(vault: Vault, sealed: Sequence[Row], *where: bytes | str) -> tuple[str, ...]:
