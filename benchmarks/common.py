@@ -150,10 +150,16 @@ def insert(connection: sqlite3.Connection, table: str, rows: Sequence[tuple[obje
     connection.execute(f"insert into {table} values {values}", [value for row in rows for value in row])
 
 
-def cpu_seconds() -> float:
-    """Return the processor time that this process has used."""
+def cpu_seconds(other: int | None = None) -> float:
+    """Return the processor time that this process has used, and the one with the number *other*."""
     usage = resource.getrusage(resource.RUSAGE_SELF)
-    return usage.ru_utime + usage.ru_stime
+    return usage.ru_utime + usage.ru_stime + (0 if other is None else cpu_seconds_of(other))
+
+
+def cpu_seconds_of(number: int) -> float:
+    """Return the processor time that another process has used."""
+    fields = Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def quantile(values: Sequence[float], share: float) -> float:
