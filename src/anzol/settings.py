@@ -5,9 +5,10 @@ Each is documented at its field. One that is misspelt is refused with the neares
 
 # Annotations are real objects here: Pydantic reads them.
 import difflib
+import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
@@ -38,6 +39,7 @@ DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)?", re.ASCII)
 # What Kubernetes puts into every container of a namespace that has a Service called `anzol`.
 KUBERNETES: Final = re.compile(r"ANZOL_PORT(_.*)?|ANZOL_SERVICE_.*", re.ASCII)
 DEFAULT_URL: Final = "sqlite:///anzol.db"
+SHORTEST_OLD_KEY: Final = 4  # characters; less is a piece of a key that has a comma in it
 Network = IPv4Network | IPv6Network
 
 
@@ -54,6 +56,16 @@ def read_duration(value: Any) -> Any:
 def read_list(value: Any) -> Any:
     """Split text at its commas."""
     return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
+def read_keys(value: Any) -> Any:
+    """Read keys with commas between them, or a JSON list of them; what is refused is not shown."""
+    if not isinstance(value, str) or not value.lstrip().startswith("["):
+        return read_list(value)
+    try:
+        return json.loads(value)
+    except ValueError:
+        raise ValueError("it begins as a JSON list and is none") from None
 
 
 def read_schedule(value: Any) -> Any:
@@ -103,6 +115,11 @@ class Settings(BaseSettings):
     secret_key: SecretStr | None = Field(
         default=None,
         description="Encrypts endpoints' secrets and headers. Without it a key file anzol.key is made by the database.",
+    )
+    old_secret_keys: Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(read_keys)] = Field(
+        default=(),
+        max_length=20,
+        description="Keys that open what they sealed, with commas or as a JSON list, until `anzol secrets rekey` ran.",
     )
     environment: str = Field(
         default="default",
@@ -186,6 +203,7 @@ class Settings(BaseSettings):
             raise refused(error, cls.known()) from None  # its context would show the values
         database_path(settings.database_url)
         check_proxy(settings.proxy_url)
+        check_old_keys(settings.secret_key, settings.old_secret_keys)
         return settings
 
     @classmethod
@@ -288,6 +306,23 @@ def refuse_fleeting_disk(variables: Mapping[str, str]) -> None:
                 f"This runs on {platform}, where the file anzol.db would be lost with its container.",
                 do="Set ANZOL_DATABASE_URL to a file on a disk that stays, such as sqlite:////data/anzol.db.",
             )
+
+
+def check_old_keys(current: SecretStr | None, old: Sequence[SecretStr]) -> None:
+    """Refuse old keys that are a mistake. They are counted in the error, not shown."""
+    seen = {current.get_secret_value(): "ANZOL_SECRET_KEY"} if current else {}
+    for number, key in enumerate((key.get_secret_value() for key in old), start=1):
+        if len(key) < SHORTEST_OLD_KEY:
+            raise SettingsError(
+                f"Key {number} of ANZOL_OLD_SECRET_KEYS has fewer than {SHORTEST_OLD_KEY} characters.",
+                do='Write whole keys with commas between them; one that has a comma in it as JSON: ["one", "two"].',
+            )
+        if key in seen:
+            raise SettingsError(
+                f"Key {number} of ANZOL_OLD_SECRET_KEYS is the same as {seen[key]}.",
+                do="Take it out; ANZOL_SECRET_KEY is the key that seals from now on, the old ones only open.",
+            )
+        seen[key] = f"key {number}"
 
 
 def check_proxy(proxy: SecretStr | None) -> None:

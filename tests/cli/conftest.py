@@ -76,6 +76,7 @@ class Receiver:
         self.answer = 204
         self.silent = threading.Event()  # while it is set, nothing is answered
         self.bodies: list[bytes] = []
+        self.headers: list[dict[str, str]] = []
 
 
 @pytest.fixture
@@ -85,6 +86,7 @@ def receiver() -> Iterator[Receiver]:
 
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["content-length"]))
+            known.headers.append(dict(self.headers.items()))
             known.bodies.append(body)
             while known.silent.is_set() and not ended.is_set():
                 ended.wait(0.02)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -227,16 +228,38 @@ async def test_keys_are_changed_while_it_runs(path: Path) -> None:
     during = SqliteStorage(path, clock=OwnedClock(), vault=Vault([new, KEY]))
     await during.prepare(deployment="test")
 
-    await during.rekey()
+    sealed = [await during.rekey(), await during.rekey()]
     await during.close()
     after = storage_at(path, new)
     await after.prepare(deployment="test")
 
     (secret,) = await after.secrets(ENVIRONMENT, endpoint.id)
     (profile,) = await after.profiles([raw(endpoint.id)])
+    assert sealed == [3, 0]
     assert secret.value == "whsec_" + "a" * 32
     assert profile.headers == (("x-a", "b"),)
     assert list(await after.outbox_sources()) == ["sqlite:///app.db"]
+    await after.close()
+
+
+async def test_a_change_of_keys_that_did_not_end_still_asks_for_the_former_key(path: Path) -> None:
+    before = storage_at(path)
+    await before.prepare(deployment="test")
+    scene = Scene(before, OwnedClock())
+    broken = await scene.endpoint()
+    await before.close()
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("update anzol_endpoint_secret set value = zeroblob(60)")
+    new = "n" * 43
+    during = SqliteStorage(path, clock=OwnedClock(), vault=Vault([new, KEY]))
+    await during.prepare(deployment="test")
+
+    with pytest.raises(VaultError, match=broken.id):
+        await during.rekey()
+    await during.close()
+    after = storage_at(path, new)
+    with pytest.raises(VaultError, match="ANZOL_OLD_SECRET_KEYS"):
+        await after.prepare(deployment="test")
     await after.close()
 
 

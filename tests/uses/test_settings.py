@@ -164,6 +164,39 @@ def test_secrets_are_not_in_the_representation() -> None:
     assert "canary" not in repr(settings) + str(settings)
 
 
+@pytest.mark.parametrize("text", ["former-key-1, former-key-2", '["former-key-1", "former-key-2"]'])
+def test_old_keys_are_read_as_a_list_and_not_shown(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    monkeypatch.setenv("ANZOL_OLD_SECRET_KEYS", text)
+
+    settings = Settings()
+
+    assert [key.get_secret_value() for key in settings.old_secret_keys] == ["former-key-1", "former-key-2"]
+    assert "former" not in repr(settings) + str(settings)
+
+
+def test_an_old_key_may_have_a_comma_in_it() -> None:
+    (key,) = Settings(old_secret_keys='["one,with"]').old_secret_keys
+
+    assert key.get_secret_value() == "one,with"
+
+
+@pytest.mark.parametrize(
+    ("keys", "said"),
+    [
+        ("canary-former,abc", "Key 2 of ANZOL_OLD_SECRET_KEYS has fewer than 4 characters"),
+        ("canary-former,canary-former", "Key 2 of ANZOL_OLD_SECRET_KEYS is the same as key 1"),
+        ("canary-former,canary-now", "Key 2 of ANZOL_OLD_SECRET_KEYS is the same as ANZOL_SECRET_KEY"),
+        ('["canary-former"', r"old_secret_keys \(ANZOL_OLD_SECRET_KEYS\) is refused: it begins as a JSON list"),
+        ("[1]", r"old_secret_keys \(ANZOL_OLD_SECRET_KEYS\) is refused"),
+    ],
+)
+def test_old_keys_that_are_a_mistake_are_refused_without_showing_them(keys: str, said: str) -> None:
+    with pytest.raises(SettingsError, match=said) as caught:
+        Settings(secret_key="canary-now", old_secret_keys=keys)
+
+    assert "canary" not in str(caught.value)
+
+
 def test_loopback_is_open_in_development_only(monkeypatch: pytest.MonkeyPatch) -> None:
     assert Settings().policy.allow_networks == ()
 

@@ -226,8 +226,9 @@ def open_storage(settings: Settings, clock: Clock) -> Storage:
     if not path.parent.is_dir():
         raise SettingsError(f"The folder {path.parent} of the database is not there.", do="Make it, or name another.")
     key = settings.secret_key.get_secret_value() if settings.secret_key else None
+    old = tuple(key.get_secret_value() for key in settings.old_secret_keys)
     logger.info("The database is %s.", path)
-    return opening.open_storage(f"sqlite:///{quote(str(path))}", clock=clock, secret_key=key)
+    return opening.open_storage(f"sqlite:///{quote(str(path))}", clock=clock, secret_key=key, old_keys=old)
 
 
 def finish(coroutine: Coroutine[Any, Any, T]) -> T:

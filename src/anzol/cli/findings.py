@@ -189,7 +189,7 @@ def key_is_long(facts: Facts) -> Iterator[Finding]:
     length = None if key is None else len(key.get_secret_value())
     if length is not None and length < KEY_LENGTH:
         what = f"ANZOL_SECRET_KEY has {length} characters: whoever has the database may guess it."
-        do = f"Take {KEY_LENGTH} or more at random for a new database; this one keeps the key it was made with."
+        do = f"Take {KEY_LENGTH} or more; keep this one in ANZOL_OLD_SECRET_KEYS, then run `anzol secrets rekey`."
         yield Finding(Level.WARNING, "key-length", what, do)
 
 

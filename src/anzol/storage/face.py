@@ -597,6 +597,16 @@ class Storage(Accept, Deliver, Register, Read, Protocol):
         """
         ...
 
+    async def rekey(self) -> int:
+        """Seal every secret, header and outbox's URL with the vault's first key; return how many were not.
+
+        After it the other keys are not needed any more. Cut off halfway it can be run again.
+
+        Raises:
+            VaultError: one cannot be opened; it names the endpoint.
+        """
+        ...
+
     async def clean(self, retention: Retention, *, limit: int) -> int:
         """Do one bounded piece of housekeeping: retention, tombstones' pending rows; return rows changed (0: done)."""
         ...

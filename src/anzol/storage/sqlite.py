@@ -482,12 +482,14 @@ class SqliteStorage:
         """Make a copied or renamed database this deployment's; return how much that waited was withdrawn."""
         return await self._change(sqlite_deployment.adopt, deployment, withdraw_pending)
 
-    async def rekey(self) -> None:
-        """Seal everything with the first of the vault's keys; after it the others are not needed any more."""
-        await self._change(sqlite_deployment.rekey_mark)
+    async def rekey(self) -> int:
         after: int | None = 0
+        total = 0
         while after is not None:
-            after = await self._change(sqlite_deployment.rekey_endpoints, after, ERASED)
+            after, count = await self._change(sqlite_deployment.rekey_endpoints, after, ERASED)
+            total += count
+        # The mark comes last: until everything is sealed anew, start-up asks for the former key.
+        return total + await self._change(sqlite_deployment.rekey_mark)
 
     async def broken(self) -> Sequence[str]:
         """Return a sentence for every broken rule of the database: none, or there is a fault in Anzol."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from anzol import ids
 from anzol.errors import VaultError, WrongDeployment
 from anzol.storage.migrations import apply
 from anzol.storage.sqlite_work import Work
@@ -44,6 +45,7 @@ def judge(work: Work, deployment: str, marked: str, canary: bytes) -> None:
         raise VaultError(
             f"The secret key is not the one that the database of {marked!r} was made with.",
             do="Give the ANZOL_SECRET_KEY it was made with (or put the file anzol.key back beside it). "
+            "If the key is being changed, put the former one (or what is in that file) into ANZOL_OLD_SECRET_KEYS. "
             "If the key is lost, run `anzol adopt`: every endpoint is disabled and needs a new secret.",
         ) from cause
 
@@ -77,27 +79,45 @@ def opens(work: Work, marked: str, canary: bytes) -> bool:
         return False
 
 
-def rekey_mark(work: Work) -> None:
-    """Seal with the first key what belongs to no endpoint: the mark's canary, the URLs of outboxes."""
-    marked, canary = work.the("deployment", "deployment")
-    if not work.vault.current(canary):
-        mark(work, marked)
+def rekey_mark(work: Work) -> int:
+    """Seal with the first key what belongs to no endpoint: the mark's canary, the URLs of outboxes; count those."""
+    count = 0
     for digest, url in work.all("outbox_sources"):
         if not work.vault.current(url):
             opened = work.vault.open(url, "outbox", digest)
-            work.run("outbox_source_sealed", digest=digest, url=work.vault.seal(opened, "outbox", digest))
+            count += work.run("outbox_source_sealed", digest=digest, url=work.vault.seal(opened, "outbox", digest))
+    marked, canary = work.the("deployment", "deployment")
+    if not work.vault.current(canary):
+        mark(work, marked)
+    return count
 
 
-def rekey_endpoints(work: Work, after: int, limit: int) -> int | None:
-    """Seal one page of endpoints' secrets and headers with the first key; return where the next begins."""
+def rekey_endpoints(work: Work, after: int, limit: int) -> tuple[int | None, int]:
+    """Seal one page of endpoints' secrets and headers with the first key.
+
+    Returns:
+        Where the next page begins (None: there is none), and how many were sealed anew.
+    """
+    count = 0
     rows = work.all("endpoints_sealed", after=after, most=limit)
-    for seq, raw, customer_id, environment, headers in rows:
-        where = (environment, customer_id, raw)
-        if headers is not None and not work.vault.current(headers):
-            opened = work.vault.open(headers, "headers", *where)
-            work.run("endpoint_set_headers", seq=seq, value=work.vault.seal(opened, "headers", *where))
-        for version, value in work.all("secrets_sealed", endpoint=seq):
-            if not work.vault.current(value):
-                opened = work.vault.open(value, "secret", *where, version)
-                work.run("secret_sealed", id=version, value=work.vault.seal(opened, "secret", *where, version))
-    return rows[-1][0] if len(rows) == limit else None
+    for row in rows:
+        try:
+            count += rekey_endpoint(work, *row)
+        except VaultError as cause:
+            raise VaultError(f"{ids.show(ids.ENDPOINT, row[1])}: {cause}") from cause
+    return rows[-1][0] if len(rows) == limit else None, count
+
+
+def rekey_endpoint(work: Work, seq: int, raw: bytes, customer: bytes, environment: str, headers: bytes | None) -> int:
+    """Seal one endpoint's secrets and headers with the first key; return how many were not."""
+    where, count = (environment, customer, raw), 0
+    if headers is not None and not work.vault.current(headers):
+        opened = work.vault.open(headers, "headers", *where)
+        work.run("endpoint_set_headers", seq=seq, value=work.vault.seal(opened, "headers", *where))
+        count += 1
+    for version, value in work.all("secrets_sealed", endpoint=seq):
+        if not work.vault.current(value):
+            opened = work.vault.open(value, "secret", *where, version)
+            work.run("secret_sealed", id=version, value=work.vault.seal(opened, "secret", *where, version))
+            count += 1
+    return count

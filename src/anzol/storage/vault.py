@@ -72,7 +72,7 @@ class Vault:
             raise VaultError(
                 "A stored secret was sealed with a key that is not here.",
                 do="Give the ANZOL_SECRET_KEY this database was made with (on SQLite: the anzol.key file beside it); "
-                "while keys are changed, the old one after the new one.",
+                "while keys are changed, the former one in ANZOL_OLD_SECRET_KEYS.",
             )
         try:
             return cipher.decrypt(nonce, text, bound)

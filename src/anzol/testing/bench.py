@@ -286,6 +286,7 @@ def tame(settings: Settings, folder: Path) -> Settings:
         update={
             "database_url": f"sqlite:///{folder / 'anzol.db'}",
             "secret_key": None,
+            "old_secret_keys": (),
             "worker": False,
             "https_only": False,
             "proxy_url": None,
