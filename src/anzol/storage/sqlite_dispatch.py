@@ -55,8 +55,6 @@ def dispatch(work: Work, me: int, order: Order, memory: Memory) -> Dispatched:
     found, behind = look(work, me, rooms, asked | placing.look | set(touched) | set(taken))
     know_seqs(work, memory, {endpoint for _, endpoint, *_ in (*fresh, *found)} | behind | set(taken))
     next_turn_at, backlog = ahead(work, me)
-    if not backlog and order.fan_out:
-        work.nudging = False  # what was accepted in this transaction has been seen to in it
     return Dispatched(
         claims=fresh_claims(work, fresh, memory) + found_claims(work, found, memory),
         profiles=profiles(work, {*touched, *taken}),

@@ -175,7 +175,7 @@ def resign(work: Work, me: int) -> None:
     work.run("lanes_unclaim", me=me, lanes=encode(lanes))
     give_back(work, me, lanes)
     work.run("worker_gone", me=me)
-    work.nudging = bool(lanes)
+    work.nudging = work.nudging or bool(lanes)
 
 
 def reap(work: Work, most_interruptions: int) -> Reaped:
