@@ -27,7 +27,7 @@ from anzol.clock import SystemClock
 from anzol.lifecycle import Cause, Outcome
 from anzol.storage import sqlite_accept, sqlite_dispatch, sqlite_settle
 from anzol.storage.face import AttemptRecord, Claim, Dispatched, NewEndpoint, NewMessage, Order, Settled
-from anzol.storage.sqlite import SqliteStorage
+from anzol.storage.sqlite.engine import SqliteStorage
 from anzol.storage.vault import Vault
 
 ENVIRONMENT = "production"

@@ -28,7 +28,7 @@ from anzol.storage.face import (
     Settled,
     Storage,
 )
-from anzol.storage.sqlite import SqliteStorage
+from anzol.storage.sqlite.engine import SqliteStorage
 from anzol.storage.vault import Vault
 
 ENVIRONMENT = "production"

@@ -13,7 +13,7 @@ from anzol.clock import OwnedClock
 from anzol.model import Attempt, Delivery, Endpoint, Report
 from anzol.rules import DeliveryRules
 from anzol.storage.face import NewEndpoint, NewMessage, Selection
-from anzol.storage.sqlite import SqliteStorage
+from anzol.storage.sqlite.engine import SqliteStorage
 from anzol.storage.vault import Vault
 from anzol.worker import Worker
 from tests.delivery.fakes import POLICY, SECRET, Script

@@ -20,7 +20,7 @@ from anzol.lifecycle import Outcome, State
 from anzol.rules import DeliveryRules
 from anzol.sender import Sender
 from anzol.storage.face import NewEndpoint, NewMessage, Selection
-from anzol.storage.sqlite import SqliteStorage
+from anzol.storage.sqlite.engine import SqliteStorage
 from anzol.storage.vault import Vault
 from anzol.worker import Worker
 from anzol.workerthread import WorkerThread

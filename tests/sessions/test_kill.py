@@ -17,7 +17,7 @@ from anzol.relay import Relay
 from anzol.storage.face import NewMessage, Selection
 from anzol.storage.foreign import ForeignOutbox
 from anzol.storage.opening import open_storage
-from anzol.storage.sqlite import SqliteStorage
+from anzol.storage.sqlite.engine import SqliteStorage
 from tests.sessions import hosts
 
 ROUNDS, BATCH = 4, 1_500

@@ -13,7 +13,7 @@ from anzol.storage.face import NewMessage, Selection
 from anzol.storage.foreign import ForeignOutbox
 from anzol.storage.opening import open_storage
 from anzol.storage.outboxrows import create_outbox_table
-from anzol.storage.sqlite import SqliteStorage
+from anzol.storage.sqlite.engine import SqliteStorage
 
 
 async def test_the_hosts_outbox_may_lie_in_anzols_own_file(tmp_path: Path, message: Callable[..., NewMessage]) -> None:

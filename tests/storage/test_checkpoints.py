@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from anzol.clock import OwnedClock
-from anzol.storage.sqlite import SqliteStorage
-from anzol.storage.sqlite_checkpoints import KEPT, STEP
+from anzol.storage.sqlite.checkpoints import KEPT, STEP
+from anzol.storage.sqlite.engine import SqliteStorage
 from anzol.storage.vault import Vault
 from tests.contract.conftest import KEY, Scene
 

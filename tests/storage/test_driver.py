@@ -13,9 +13,9 @@ import pytest
 from anzol.clock import OwnedClock
 from anzol.errors import SchemaOutdated, StorageBusy, StorageError
 from anzol.storage.face import Order, Selection
-from anzol.storage.sqlite import SqliteStorage
-from anzol.storage.sqlite_work import Work
-from anzol.storage.sqlite_writer import Op, watch_interval
+from anzol.storage.sqlite.engine import SqliteStorage
+from anzol.storage.sqlite.work import Work
+from anzol.storage.sqlite.writer import Op, watch_interval
 from anzol.storage.vault import Vault
 from tests.contract.conftest import ENVIRONMENT, KEY, TERM, Scene
 

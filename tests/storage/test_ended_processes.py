@@ -14,7 +14,7 @@ import pytest
 
 from anzol.clock import SystemClock
 from anzol.storage.processes import PROC, describe, gone, kernel, this_process
-from anzol.storage.sqlite import SqliteStorage
+from anzol.storage.sqlite.engine import SqliteStorage
 from anzol.storage.vault import Vault
 from tests.contract.conftest import KEY
 
@@ -24,7 +24,7 @@ ENLIST = """
 import asyncio, os, sys
 from datetime import timedelta
 from anzol.clock import SystemClock
-from anzol.storage.sqlite import SqliteStorage
+from anzol.storage.sqlite.engine import SqliteStorage
 from anzol.storage.vault import Vault
 
 storage = SqliteStorage(sys.argv[1], clock=SystemClock(), vault=Vault([sys.argv[2]]))

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from anzol.storage.migrations import migrations, statements
-from anzol.storage.sqlite_queries import FOLDER, repeated, sql
+from anzol.storage.sqlite.migrations import migrations, statements
+from anzol.storage.sqlite.queries import FOLDER, repeated, sql
 
 HOT = [
     "ahead",

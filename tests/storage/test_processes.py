@@ -17,7 +17,7 @@ import pytest
 from anzol import ids
 from anzol.clock import SystemClock
 from anzol.storage.face import NewEndpoint, NewMessage, Order
-from anzol.storage.sqlite import SqliteStorage
+from anzol.storage.sqlite.engine import SqliteStorage
 from anzol.storage.vault import Vault
 from tests.contract.conftest import ENVIRONMENT, KEY, TERM
 
@@ -28,7 +28,7 @@ import asyncio, sys
 from anzol import ids
 from anzol.clock import SystemClock
 from anzol.storage.face import NewMessage
-from anzol.storage.sqlite import SqliteStorage
+from anzol.storage.sqlite.engine import SqliteStorage
 from anzol.storage.vault import Vault
 
 path, key, count = sys.argv[1], sys.argv[2], int(sys.argv[3])

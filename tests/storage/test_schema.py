@@ -13,9 +13,9 @@ import pytest
 from anzol.clock import OwnedClock
 from anzol.errors import SchemaNewer, SettingsError, VaultError, WrongDeployment
 from anzol.lifecycle import Cause, State
-from anzol.storage.migrations import migrations, newest, statements
 from anzol.storage.opening import open_storage
-from anzol.storage.sqlite import SqliteStorage
+from anzol.storage.sqlite.engine import SqliteStorage
+from anzol.storage.sqlite.migrations import migrations, newest, statements
 from anzol.storage.vault import Vault
 from tests.contract.conftest import ENVIRONMENT, KEY, Scene, raw
 
@@ -72,7 +72,7 @@ async def test_a_newer_schema_is_refused(path: Path) -> None:
 
 async def test_a_migration_that_fails_leaves_nothing(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     broken = (*migrations(), (newest() + 1, "broken", "create table anzol_x (a);\ncreate nonsense;"))
-    monkeypatch.setattr("anzol.storage.migrations.migrations", lambda: broken)
+    monkeypatch.setattr("anzol.storage.sqlite.migrations.migrations", lambda: broken)
     storage = storage_at(path)
 
     with pytest.raises(Exception, match="nonsense"):

@@ -91,7 +91,7 @@ def versions(path: Path) -> tuple[int, int]:
         StorageError: the file is not a database, or cannot be read.
         SchemaNewer: the database belongs to a newer Anzol.
     """
-    from anzol.storage import migrations
+    from anzol.storage.sqlite import migrations
 
     if not path.exists():
         return 0, migrations.newest()
@@ -106,7 +106,7 @@ def versions(path: Path) -> tuple[int, int]:
 
 def missing_sql(there: int) -> str:
     """Return the statements of the migrations after a version."""
-    from anzol.storage import migrations
+    from anzol.storage.sqlite import migrations
 
     parts = [f"-- {number}: {name}\n{text}" for number, name, text in migrations.migrations() if number > there]
     return "\n".join([f"{migrations.MADE};\n", *parts]) if parts else ""

@@ -9,7 +9,7 @@ from urllib.parse import unquote
 
 from anzol.clock import Clock, SystemClock
 from anzol.errors import SettingsError, VaultError
-from anzol.storage.sqlite import SqliteStorage
+from anzol.storage.sqlite.engine import SqliteStorage
 from anzol.storage.vault import Vault, key_file
 
 SQLITE: Final = "sqlite:///"

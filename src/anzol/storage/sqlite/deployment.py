@@ -6,8 +6,8 @@ from typing import Final
 
 from anzol import ids
 from anzol.errors import VaultError, WrongDeployment
-from anzol.storage.migrations import apply
-from anzol.storage.sqlite_work import Work
+from anzol.storage.sqlite.migrations import apply
+from anzol.storage.sqlite.work import Work
 
 CANARY: Final = b"anzol"
 

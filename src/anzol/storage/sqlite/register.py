@@ -14,7 +14,7 @@ from anzol.lifecycle import Disabled
 from anzol.model import Customer, Endpoint, Secret
 from anzol.storage.face import EndpointChanges, NewEndpoint, Unset
 from anzol.storage.rows import customer_of, endpoint_of, seal_headers, secret_of, write_schedule
-from anzol.storage.sqlite_work import Row, Work, encode
+from anzol.storage.sqlite.work import Row, Work, encode
 
 DISABLED, PAUSED, DELETED = 1, 2, 4  # what parks a lane, added up
 

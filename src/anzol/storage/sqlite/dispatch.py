@@ -9,9 +9,9 @@ from typing import Any, Final
 from anzol.grants import share
 from anzol.storage.face import Claim, Content, Dispatched, Grant, Order, Profile
 from anzol.storage.rows import profile_of
-from anzol.storage.sqlite_backlog import Backlogs
-from anzol.storage.sqlite_fanout import Placing, claimed_rows, fan_out
-from anzol.storage.sqlite_work import Work, encode, give_back
+from anzol.storage.sqlite.backlog import Backlogs
+from anzol.storage.sqlite.fanout import Placing, claimed_rows, fan_out
+from anzol.storage.sqlite.work import Work, encode, give_back
 
 IN_FLIGHT: Final = 1  # on FIFO lanes: the one before has not ended
 MORE: Final = 2  # on FIFO lanes: others wait behind the first

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from anzol.storage.sqlite_work import FARTHEST, Work
+from anzol.storage.sqlite.work import FARTHEST, Work
 
 RULES: Final = {
     "broken_asleep": "lane {0} is free and unparked, has deliveries pending, and nobody would come",

@@ -15,7 +15,7 @@ from typing import Any, Final
 from anzol.circuit import CircuitRules
 from anzol.errors import NotFound
 from anzol.storage.face import Content
-from anzol.storage.sqlite_queries import chunks, repeated, sql
+from anzol.storage.sqlite.queries import chunks, repeated, sql
 from anzol.storage.vault import Vault
 
 Row = tuple[Any, ...]

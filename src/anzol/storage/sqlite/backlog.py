@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from anzol.lifecycle import Cause, Incident, ends
-from anzol.storage.sqlite_work import Work, encode
+from anzol.storage.sqlite.work import Work, encode
 
 if TYPE_CHECKING:
-    from anzol.storage.sqlite_fanout import Match
+    from anzol.storage.sqlite.fanout import Match
 
 CHEAP: Final = 1000  # rows that are counted without a second thought
 EACH: Final = 10  # microseconds between counts for each row counted, some hundred times what counting it takes

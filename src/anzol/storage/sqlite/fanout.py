@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from anzol.storage.face import Order
-from anzol.storage.sqlite_backlog import Backlogs
-from anzol.storage.sqlite_work import Work, encode
+from anzol.storage.sqlite.backlog import Backlogs
+from anzol.storage.sqlite.work import Work, encode
 
 PAGE: Final = 1000  # endpoints that one outbox row is expanded to in one round
 ROUND: Final = 2000  # endpoints looked at in one round

@@ -11,7 +11,7 @@ from typing import Final
 from anzol import ids
 from anzol.errors import KeyConflict
 from anzol.storage.face import Accepted, Content, NewMessage
-from anzol.storage.sqlite_work import Work, encode
+from anzol.storage.sqlite.work import Work, encode
 
 Answer = Accepted | Exception
 NOTHING: Final = "[]"

@@ -9,8 +9,8 @@ from typing import Final
 
 from anzol.lifecycle import Cause
 from anzol.storage.face import Retention
-from anzol.storage.sqlite_recovery import withdraw
-from anzol.storage.sqlite_work import Work, encode
+from anzol.storage.sqlite.recovery import withdraw
+from anzol.storage.sqlite.work import Work, encode
 
 WINDOW: Final = 4  # messages looked at for each that may go
 WINDOWS: Final = 10  # looked at in one piece, if nothing in them may go; the next piece goes on behind them

@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from anzol.storage.sqlite_connections import Readers, connect
+from anzol.storage.sqlite.connections import Readers, connect
 
 KEPT: Final = 4 * 1024 * 1024  # bytes of a log that is begun anew; a file that stays is written faster
 STEP: Final = 4 * 1024 * 1024  # bytes by which it grows until the next move

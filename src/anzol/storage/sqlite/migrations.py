@@ -8,7 +8,7 @@ from functools import cache
 from typing import Final
 
 from anzol.errors import SchemaNewer, SchemaOutdated
-from anzol.storage.sqlite_queries import FOLDER
+from anzol.storage.sqlite.queries import FOLDER
 
 MADE: Final = (
     "create table if not exists anzol_migration "

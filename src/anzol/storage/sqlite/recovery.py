@@ -12,9 +12,9 @@ from anzol.lifecycle import Cause, State, ends
 from anzol.model import Delivery, PauseRule
 from anzol.storage.face import Progress, Selection
 from anzol.storage.rows import rule_of
-from anzol.storage.sqlite_read import delivery, endpoint_seq, filter_of, message_seq, read_cursor
-from anzol.storage.sqlite_register import find_endpoint, make_customer, touch
-from anzol.storage.sqlite_work import Work, encode
+from anzol.storage.sqlite.read import delivery, endpoint_seq, filter_of, message_seq, read_cursor
+from anzol.storage.sqlite.register import find_endpoint, make_customer, touch
+from anzol.storage.sqlite.work import Work, encode
 
 SCANNED: Final = 10  # rows looked at for each that a page may change
 EARLIER: Final = 3_600_000_000  # microseconds by which a message's id may be older than its acceptance

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
 from anzol.errors import AnzolError, SchemaOutdated, StorageBusy, StorageError
-from anzol.storage.sqlite_work import Work, is_busy
+from anzol.storage.sqlite.work import Work, is_busy
 
 Many = Callable[[Work, Sequence[Any]], Sequence[Any]]
 Single = Callable[[Work], Any]

@@ -13,7 +13,7 @@ from anzol.model import Report
 from anzol.storage.face import AttemptRecord, LaneHealth, NewIncident, Reaped, Settled
 from anzol.storage.processes import gone
 from anzol.storage.rows import report_of, write_wire
-from anzol.storage.sqlite_work import Work, encode, give_back
+from anzol.storage.sqlite.work import Work, encode, give_back
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from anzol.errors import StorageError
-from anzol.storage.sqlite_work import is_busy
+from anzol.storage.sqlite.work import is_busy
 
 STATEMENTS: Final = 512  # prepared statements kept for each connection
 OLDEST: Final = (3, 33, 0)  # UPDATE ... FROM

@@ -14,10 +14,10 @@ from anzol.lifecycle import Outcome, State
 from anzol.model import Attempt, Customer, Delivery, Endpoint, Match, Page, Status, StoredMessage
 from anzol.storage import rows
 from anzol.storage.face import Selection
-from anzol.storage.migrations import newest
 from anzol.storage.rows import Row
-from anzol.storage.sqlite_register import find_customer, find_endpoint, read_id, show_endpoint
-from anzol.storage.sqlite_work import Work
+from anzol.storage.sqlite.migrations import newest
+from anzol.storage.sqlite.register import find_customer, find_endpoint, read_id, show_endpoint
+from anzol.storage.sqlite.work import Work
 from anzol.subscription import DISABLED, EVENT_TYPE, MATCHED, Occurrence, Subscription, wants
 
 T = TypeVar("T")

@@ -33,17 +33,6 @@ from anzol.model import (
     Status,
     StoredMessage,
 )
-from anzol.storage import (
-    sqlite_accept,
-    sqlite_clean,
-    sqlite_deployment,
-    sqlite_dispatch,
-    sqlite_invariants,
-    sqlite_read,
-    sqlite_recovery,
-    sqlite_register,
-    sqlite_settle,
-)
 from anzol.storage.face import (
     UNSET,
     Accepted,
@@ -63,13 +52,26 @@ from anzol.storage.face import (
     Settled,
     Unset,
 )
-from anzol.storage.migrations import check_known
 from anzol.storage.processes import this_process
-from anzol.storage.sqlite_checkpoints import Checkpoints
-from anzol.storage.sqlite_connections import Readers, check_there, connect, identity, on_fork
-from anzol.storage.sqlite_dispatch import Memory
-from anzol.storage.sqlite_work import Work
-from anzol.storage.sqlite_writer import Op, Writer, explained
+from anzol.storage.sqlite import (
+    accept,
+    clean,
+    dispatch,
+    invariants,
+    read,
+    recovery,
+    register,
+    settle,
+)
+from anzol.storage.sqlite import (
+    deployment as marks,
+)
+from anzol.storage.sqlite.checkpoints import Checkpoints
+from anzol.storage.sqlite.connections import Readers, check_there, connect, identity, on_fork
+from anzol.storage.sqlite.dispatch import Memory
+from anzol.storage.sqlite.migrations import check_known
+from anzol.storage.sqlite.work import Work
+from anzol.storage.sqlite.writer import Op, Writer, explained
 from anzol.storage.vault import Vault
 
 T = TypeVar("T")
@@ -101,7 +103,7 @@ class SqliteStorage:
         self._recent: OrderedDict[int, Content] = OrderedDict()  # a dict is slow to lose its first
         self._recent_bytes = 0
         self._memory = Memory()
-        self._sweep = sqlite_clean.Sweep()
+        self._sweep = clean.Sweep()
         self._start()
         on_fork(self)
 
@@ -279,47 +281,47 @@ class SqliteStorage:
         return answer
 
     def accept_sync(self, message: NewMessage) -> Accepted:
-        (answer,) = self._write_sync(Op(together=sqlite_accept.accept_together, argument=(message,)))
+        (answer,) = self._write_sync(Op(together=accept.accept_together, argument=(message,)))
         if isinstance(answer, Exception):
             raise answer
         result: Accepted = answer
         return result
 
     async def accept_many(self, messages: Sequence[NewMessage]) -> Sequence[Accepted | Exception]:
-        op = Op(together=sqlite_accept.accept_together, argument=messages)
+        op = Op(together=accept.accept_together, argument=messages)
         result: Sequence[Accepted | Exception] = await self._write(op)
         return result
 
     # --- deliver ----------------------------------------------------------------------------------------------------
 
     async def enlist(self, *, host: str, pid: int, version: str, term: timedelta) -> int:
-        return await self._queue(sqlite_settle.enlist, host, pid, version, this_process(), term)
+        return await self._queue(settle.enlist, host, pid, version, this_process(), term)
 
     async def beat(self, me: int, term: timedelta) -> bool:
-        return await self._queue(sqlite_settle.beat, me, term)
+        return await self._queue(settle.beat, me, term)
 
     async def resign(self, me: int) -> None:
-        await self._queue(sqlite_settle.resign, me)
+        await self._queue(settle.resign, me)
 
     async def reap(self, *, most_interruptions: int) -> Reaped:
-        return await self._queue(sqlite_settle.reap, most_interruptions)
+        return await self._queue(settle.reap, most_interruptions)
 
     async def dispatch(self, me: int, order: Order) -> Dispatched:
         def give_back(nobodys: Dispatched) -> None:
             self._give_back(me, nobodys)
 
-        return await self._queue(sqlite_dispatch.dispatch, me, order, self._memory, unclaimed=give_back)
+        return await self._queue(dispatch.dispatch, me, order, self._memory, unclaimed=give_back)
 
     def _give_back(self, me: int, nobodys: Dispatched) -> None:
         """Undo a round whose caller was cancelled: what it claimed would stay in flight as long as the worker lives."""
         lanes = [profile.endpoint_id for profile in nobodys.profiles] + [claim.endpoint_id for claim in nobodys.claims]
         claims = [claim.id for claim in nobodys.claims]
-        undo = Op(run=lambda work: sqlite_dispatch.undo(work, me, claims, lanes), patient=True, future=Future())
+        undo = Op(run=lambda work: dispatch.undo(work, me, claims, lanes), patient=True, future=Future())
         if lanes:
             self._writer.submit(undo)
 
     async def profiles(self, endpoints: Sequence[bytes]) -> Sequence[Profile]:
-        return await self._read(sqlite_dispatch.profiles_of, endpoints)
+        return await self._read(dispatch.profiles_of, endpoints)
 
     async def settle(
         self,
@@ -328,16 +330,16 @@ class SqliteStorage:
         health: Sequence[LaneHealth] = (),
         incidents: Sequence[NewIncident] = (),
     ) -> Sequence[int]:
-        return await self._queue(sqlite_settle.settle, me, settled, health, incidents)
+        return await self._queue(settle.settle, me, settled, health, incidents)
 
     async def take_incidents(self, limit: int) -> Sequence[Report]:
-        return await self._queue(sqlite_settle.take_incidents, limit)
+        return await self._queue(settle.take_incidents, limit)
 
     async def tell_incidents(self, ids: Sequence[int]) -> None:
-        await self._queue(sqlite_settle.tell_incidents, ids)
+        await self._queue(settle.tell_incidents, ids)
 
     async def outbox_sources(self) -> Sequence[str]:
-        return await self._read(sqlite_register.outbox_sources)
+        return await self._read(register.outbox_sources)
 
     def listen(self, nudge: Callable[[], None]) -> Callable[[], None]:
         self._listeners.append(nudge)
@@ -364,97 +366,97 @@ class SqliteStorage:
         metadata: Mapping[str, str] | Unset = UNSET,
         throttle: int | Unset | None = UNSET,
     ) -> Customer:
-        return await self._change(sqlite_register.put_customer, environment, uid, name, metadata, throttle)
+        return await self._change(register.put_customer, environment, uid, name, metadata, throttle)
 
     async def create_endpoint(self, environment: str, endpoint: NewEndpoint) -> Endpoint:
         endpoint_id = ids.new(self._clock.micros())
-        return await self._change(sqlite_register.create_endpoint, environment, endpoint, endpoint_id)
+        return await self._change(register.create_endpoint, environment, endpoint, endpoint_id)
 
     async def update_endpoint(self, environment: str, endpoint_id: str, changes: EndpointChanges) -> Endpoint:
-        return await self._change(sqlite_register.update_endpoint, environment, endpoint_id, changes)
+        return await self._change(register.update_endpoint, environment, endpoint_id, changes)
 
     async def delete_endpoint(self, environment: str, endpoint_id: str) -> None:
-        await self._change(sqlite_register.delete_endpoint, environment, endpoint_id)
+        await self._change(register.delete_endpoint, environment, endpoint_id)
 
     async def enable_endpoint(self, environment: str, endpoint_id: str) -> Endpoint:
-        return await self._change(sqlite_register.enable_endpoint, environment, endpoint_id)
+        return await self._change(register.enable_endpoint, environment, endpoint_id)
 
     async def disable_endpoint(self, environment: str, endpoint_id: str, because: Disabled) -> Endpoint:
-        return await self._change(sqlite_register.disable_endpoint, environment, endpoint_id, because)
+        return await self._change(register.disable_endpoint, environment, endpoint_id, because)
 
     async def secrets(self, environment: str, endpoint_id: str) -> Sequence[Secret]:
-        return await self._read(sqlite_register.secrets_of, environment, endpoint_id)
+        return await self._read(register.secrets_of, environment, endpoint_id)
 
     async def rotate_secret(
         self, environment: str, endpoint_id: str, secret: str, *, keep_old: timedelta, most: int = 10
     ) -> Sequence[Secret]:
-        return await self._change(sqlite_register.rotate_secret, environment, endpoint_id, secret, keep_old, most)
+        return await self._change(register.rotate_secret, environment, endpoint_id, secret, keep_old, most)
 
     async def sync_event_types(
         self, environment: str, event_types: Sequence[tuple[str, str, Mapping[str, object]]]
     ) -> None:
-        await self._change(sqlite_register.sync_event_types, environment, event_types)
+        await self._change(register.sync_event_types, environment, event_types)
 
     async def add_outbox_source(self, url: str) -> None:
-        await self._change(sqlite_register.add_outbox_source, url)
+        await self._change(register.add_outbox_source, url)
 
     async def delete_customer(self, environment: str, uid: str) -> None:
-        customer_id = await self._change(sqlite_register.delete_customer, environment, uid)
+        customer_id = await self._change(register.delete_customer, environment, uid)
         self._recent.clear()
         # Page by page: a customer may have millions of messages. What a crash leaves, housekeeping erases.
-        while await self._change(sqlite_clean.erase, customer_id, ERASED):
+        while await self._change(clean.erase, customer_id, ERASED):
             pass
 
     async def pause(
         self, environment: str, *, customer: str | None, event_type: str | None, endpoint_id: str | None, actor: str
     ) -> PauseRule:
-        return await self._change(sqlite_recovery.pause, environment, customer, event_type, endpoint_id, actor)
+        return await self._change(recovery.pause, environment, customer, event_type, endpoint_id, actor)
 
     async def resume(
         self, environment: str, *, customer: str | None, event_type: str | None, endpoint_id: str | None
     ) -> int:
-        return await self._change(sqlite_recovery.resume, environment, customer, event_type, endpoint_id)
+        return await self._change(recovery.resume, environment, customer, event_type, endpoint_id)
 
     async def pause_rules(self, environment: str) -> Sequence[PauseRule]:
-        return await self._read(sqlite_recovery.pause_rules, environment)
+        return await self._read(recovery.pause_rules, environment)
 
     async def cancel(self, environment: str, selection: Selection, *, after: str | None, limit: int) -> Progress:
-        return await self._change(sqlite_recovery.cancel, environment, selection, after, limit)
+        return await self._change(recovery.cancel, environment, selection, after, limit)
 
     async def resend(self, environment: str, message_id: str, endpoint_id: str) -> Delivery:
-        return await self._change(sqlite_recovery.resend, environment, message_id, endpoint_id)
+        return await self._change(recovery.resend, environment, message_id, endpoint_id)
 
     async def recover(self, environment: str, selection: Selection, *, after: str | None, limit: int) -> Progress:
-        return await self._change(sqlite_recovery.recover, environment, selection, after, limit)
+        return await self._change(recovery.recover, environment, selection, after, limit)
 
     # --- read -------------------------------------------------------------------------------------------------------
 
     async def customer(self, environment: str, uid: str) -> Customer:
-        return await self._read(sqlite_read.customer, environment, uid)
+        return await self._read(read.customer, environment, uid)
 
     async def customers(self, environment: str, *, after: str | None = None, limit: int = 50) -> Page[Customer]:
-        return await self._read(sqlite_read.customers, environment, after, limit)
+        return await self._read(read.customers, environment, after, limit)
 
     async def endpoint(self, environment: str, endpoint_id: str) -> Endpoint:
-        return await self._read(sqlite_read.endpoint, environment, endpoint_id)
+        return await self._read(read.endpoint, environment, endpoint_id)
 
     async def endpoints(
         self, environment: str, *, customer: str | None = None, after: str | None = None, limit: int = 50
     ) -> Page[Endpoint]:
-        return await self._read(sqlite_read.endpoints, environment, customer, after, limit)
+        return await self._read(read.endpoints, environment, customer, after, limit)
 
     async def message(self, environment: str, message_id: str) -> StoredMessage:
-        return await self._read(sqlite_read.message, environment, message_id)
+        return await self._read(read.message, environment, message_id)
 
     async def messages(
         self, environment: str, selection: Selection, *, after: str | None = None, limit: int = 50
     ) -> Page[StoredMessage]:
-        return await self._read(sqlite_read.messages, environment, selection, after, limit)
+        return await self._read(read.messages, environment, selection, after, limit)
 
     async def deliveries(
         self, environment: str, selection: Selection, *, after: str | None = None, limit: int = 50
     ) -> Page[Delivery]:
-        return await self._read(sqlite_read.deliveries, environment, selection, after, limit)
+        return await self._read(read.deliveries, environment, selection, after, limit)
 
     async def attempts(
         self,
@@ -465,38 +467,38 @@ class SqliteStorage:
         after: str | None = None,
         limit: int = 50,
     ) -> Page[Attempt]:
-        return await self._read(sqlite_read.attempts, environment, selection, outcomes, after, limit)
+        return await self._read(read.attempts, environment, selection, outcomes, after, limit)
 
     async def matches(self, environment: str, message_id: str) -> Sequence[Match]:
-        return await self._read(sqlite_read.matches, environment, message_id)
+        return await self._read(read.matches, environment, message_id)
 
     async def status(self, environment: str) -> Status:
-        return await self._read(sqlite_read.status, environment)
+        return await self._read(read.status, environment)
 
     # --- the whole --------------------------------------------------------------------------------------------------
 
     async def prepare(self, *, deployment: str) -> None:
-        await self._change(sqlite_deployment.prepare, deployment)
+        await self._change(marks.prepare, deployment)
 
     async def adopt(self, *, deployment: str, withdraw_pending: bool) -> int:
         """Make a copied or renamed database this deployment's; return how much that waited was withdrawn."""
-        return await self._change(sqlite_deployment.adopt, deployment, withdraw_pending)
+        return await self._change(marks.adopt, deployment, withdraw_pending)
 
     async def rekey(self) -> int:
         after: int | None = 0
         total = 0
         while after is not None:
-            after, count = await self._change(sqlite_deployment.rekey_endpoints, after, ERASED)
+            after, count = await self._change(marks.rekey_endpoints, after, ERASED)
             total += count
         # The mark comes last: until everything is sealed anew, start-up asks for the former key.
-        return total + await self._change(sqlite_deployment.rekey_mark)
+        return total + await self._change(marks.rekey_mark)
 
     async def broken(self) -> Sequence[str]:
         """Return a sentence for every broken rule of the database: none, or there is a fault in Anzol."""
-        return await self._read(sqlite_invariants.broken)
+        return await self._read(invariants.broken)
 
     async def clean(self, retention: Retention, *, limit: int) -> int:
-        return await self._change(sqlite_clean.clean, retention, limit, self._sweep)
+        return await self._change(clean.clean, retention, limit, self._sweep)
 
     async def close(self) -> None:
         await asyncio.get_running_loop().run_in_executor(None, self._close)

@@ -1,0 +1,1 @@
+"""Storage in PostgreSQL: any number of processes on any number of machines."""
