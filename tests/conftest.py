@@ -1,4 +1,4 @@
-"""What every test may take: a place to leave pictures, and Chromium."""
+"""What every test may take: a place to leave pictures, Chromium, and PostgreSQL."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
+
+    from tests.postgres import Server
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -34,3 +36,19 @@ def chromium() -> Iterator[Browser]:
 
     with launched() as browser:
         yield browser
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Server]:
+    """The run's PostgreSQL server, started when the first test asks; see tests/postgres.py for what it can do."""
+    from tests.postgres import running_postgres
+
+    with running_postgres() as server:
+        yield server
+
+
+@pytest.fixture
+def postgres_database(postgres: Server) -> Iterator[str]:
+    """The URI of an empty database of this test's own; a schema of its own (`postgres.schema()`) is cheaper."""
+    with postgres.database() as uri:
+        yield uri
