@@ -22,8 +22,10 @@
     ├── VerificationError         a received webhook is not what it claims to be
     ├── AppError                  the FastAPI app was not found, or importing it failed
     ├── PortTaken                 `anzol dev` cannot listen on its port
+    ├── BenchError                `anzol bench` could not measure
     └── StorageError              the database could not do it
         ├── StorageBusy           it was locked for longer than the wait allowed
+        ├── StorageUnreachable    it does not answer, or does not let us in
         ├── SchemaOutdated        migrations are missing
         ├── SchemaNewer           the database belongs to a newer Anzol
         ├── WrongDeployment       the database carries another deployment's mark
@@ -160,12 +162,20 @@ class PortTaken(AnzolError):
     """`anzol dev` cannot listen on its port: another program has it, or it is not for this user."""
 
 
+class BenchError(AnzolError):
+    """`anzol bench` could not measure: a process of its own has ended, or deliveries came to a halt."""
+
+
 class StorageError(AnzolError):
     """The database could not do it."""
 
 
 class StorageBusy(StorageError):
     """The database was locked for longer than the wait allowed; nothing was stored."""
+
+
+class StorageUnreachable(StorageError):
+    """The database does not answer, or does not let us in; what was asked last may have happened or not."""
 
 
 class SchemaOutdated(StorageError):

@@ -47,6 +47,11 @@ def span(micros: int | None) -> timedelta | None:
     return None if micros is None else timedelta(microseconds=micros)
 
 
+def write_list(values: Sequence[object]) -> str:
+    """Write names, or pairs of them, as JSON."""
+    return json.dumps(values, separators=(",", ":"), ensure_ascii=False) if values else "[]"
+
+
 def pairs(text: str) -> tuple[tuple[str, str], ...]:
     """Read headers stored as JSON."""
     return tuple((name, value) for name, value in json.loads(text))

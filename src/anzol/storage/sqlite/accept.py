@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
-from hashlib import blake2b
 from itertools import islice
 from typing import Final
 
 from anzol import ids
-from anzol.errors import KeyConflict
-from anzol.storage.face import Accepted, Content, NewMessage
+from anzol.storage.face import Accepted, NewMessage
+from anzol.storage.keys import Answer, answer_used, content_of, digest_of
 from anzol.storage.sqlite.work import Work, encode
 
-Answer = Accepted | Exception
 NOTHING: Final = "[]"
 
 
@@ -101,24 +99,6 @@ def claim_keys(
     work.insert("key_new", rows)
 
 
-def digest_of(message: NewMessage) -> bytes:
-    """Return what two messages with the same key must have in common: event type and body."""
-    return blake2b(message.event_type.encode() + b"\0" + message.body, digest_size=16).digest()
-
-
-def answer_used(message: NewMessage, first: bytes, digest: bytes, own: bytes) -> Answer:
-    """Answer a message whose key was used by the message *first*."""
-    if digest == own:
-        return Accepted(first, duplicate=True)
-    shown = ids.show(ids.MESSAGE, first)
-    return KeyConflict(
-        f"The key {message.key!r} of customer {message.customer!r} was used by {shown}, for something else.",
-        key=message.key or "",
-        message_id=shown,
-        do="Give each occurrence a key of its own.",
-    )
-
-
 def insert(work: Work, messages: Sequence[NewMessage], customers: dict[tuple[str, str], bytes]) -> None:
     """Insert messages and their outbox rows, numbered here so that nothing need be read back."""
     if not messages:
@@ -154,18 +134,4 @@ def message_row(seq: int, message: NewMessage, environment: int, customer_id: by
         message.only_endpoint,
         message.created_at,
         message.body,
-    )
-
-
-def content_of(message: NewMessage) -> Content:
-    """Return what goes on the wire for a message."""
-    return Content(
-        message.id,
-        message.event_type,
-        message.method,
-        message.content_type,
-        message.headers,
-        message.query,
-        message.body,
-        message.created_at,
     )

@@ -6,14 +6,12 @@ believe that it holds the parent's. So all are closed before a fork and opened a
 
 from __future__ import annotations
 
-import os
 import sqlite3
 import threading
-import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final
 
 from anzol.errors import StorageError
 from anzol.storage.sqlite.work import is_busy
@@ -122,37 +120,3 @@ class Readers:
         """Let readers in again."""
         for _ in range(self._most):
             self._places.release()
-
-
-class Forking(Protocol):
-    """What must be told of forks."""
-
-    def before_fork(self) -> None: ...
-
-    def after_fork_in_parent(self) -> None: ...
-
-    def after_fork_in_child(self) -> None: ...
-
-
-_open: weakref.WeakSet[Forking] = weakref.WeakSet()
-
-
-def on_fork(storage: Forking) -> None:
-    """Have *storage* told of forks."""
-    _open.add(storage)
-
-
-def _tell(act: Callable[[Forking], None]) -> Callable[[], None]:
-    def told() -> None:
-        for storage in list(_open):
-            act(storage)
-
-    return told
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(
-        before=_tell(lambda storage: storage.before_fork()),
-        after_in_parent=_tell(lambda storage: storage.after_fork_in_parent()),
-        after_in_child=_tell(lambda storage: storage.after_fork_in_child()),
-    )

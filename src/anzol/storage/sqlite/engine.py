@@ -44,6 +44,7 @@ from anzol.storage.face import (
     NewIncident,
     NewMessage,
     Order,
+    Probe,
     Profile,
     Progress,
     Reaped,
@@ -52,6 +53,7 @@ from anzol.storage.face import (
     Settled,
     Unset,
 )
+from anzol.storage.forks import on_fork
 from anzol.storage.processes import this_process
 from anzol.storage.sqlite import (
     accept,
@@ -67,7 +69,7 @@ from anzol.storage.sqlite import (
     deployment as marks,
 )
 from anzol.storage.sqlite.checkpoints import Checkpoints
-from anzol.storage.sqlite.connections import Readers, check_there, connect, identity, on_fork
+from anzol.storage.sqlite.connections import Readers, check_there, connect, identity
 from anzol.storage.sqlite.dispatch import Memory
 from anzol.storage.sqlite.migrations import check_known
 from anzol.storage.sqlite.work import Work
@@ -479,6 +481,9 @@ class SqliteStorage:
 
     async def prepare(self, *, deployment: str) -> None:
         await self._change(marks.prepare, deployment)
+
+    async def probe(self) -> Probe:
+        return await self._change(marks.probe)
 
     async def adopt(self, *, deployment: str, withdraw_pending: bool) -> int:
         """Make a copied or renamed database this deployment's; return how much that waited was withdrawn."""

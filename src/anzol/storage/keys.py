@@ -1,0 +1,43 @@
+"""What every engine does alike when it takes a message in: its key's rule, and what of it goes on the wire."""
+
+from __future__ import annotations
+
+from hashlib import blake2b
+
+from anzol import ids
+from anzol.errors import KeyConflict
+from anzol.storage.face import Accepted, Content, NewMessage
+
+Answer = Accepted | Exception
+
+
+def digest_of(message: NewMessage) -> bytes:
+    """Return what two messages with the same key must have in common: event type and body."""
+    return blake2b(message.event_type.encode() + b"\0" + message.body, digest_size=16).digest()
+
+
+def answer_used(message: NewMessage, first: bytes, digest: bytes, own: bytes) -> Answer:
+    """Answer a message whose key was used by the message *first*."""
+    if digest == own:
+        return Accepted(first, duplicate=True)
+    shown = ids.show(ids.MESSAGE, first)
+    return KeyConflict(
+        f"The key {message.key!r} of customer {message.customer!r} was used by {shown}, for something else.",
+        key=message.key or "",
+        message_id=shown,
+        do="Give each occurrence a key of its own.",
+    )
+
+
+def content_of(message: NewMessage) -> Content:
+    """Return what goes on the wire for a message."""
+    return Content(
+        message.id,
+        message.event_type,
+        message.method,
+        message.content_type,
+        message.headers,
+        message.query,
+        message.body,
+        message.created_at,
+    )

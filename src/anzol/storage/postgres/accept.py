@@ -1,0 +1,110 @@
+"""Taking messages in: a message row and an outbox row each, nothing else but its key, in one statement for many."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from anzol import ids
+from anzol.errors import InvalidValue
+from anzol.storage.face import Accepted, NewMessage
+from anzol.storage.keys import Answer, answer_used, digest_of
+from anzol.storage.postgres.work import Work
+from anzol.storage.rows import write_list
+
+TRIES: Final = 3  # of a key whose first message is removed while we ask for it
+
+
+async def accept(work: Work, messages: Sequence[NewMessage], *, fresh: bool) -> list[Answer]:
+    """Store messages; of those that were stored before, or have a used key, say so.
+
+    Args:
+        fresh: They were made just now: the database says when, and no other machine's clock.
+    """
+    answers: dict[int, Answer] = {}
+    waiting = {index: message for index, message in enumerate(messages)}
+    for _ in range(TRIES):
+        stored = {
+            row[0] for row in await work.all("accept", **columns(list(waiting.values()), fresh and work.now is None))
+        }
+        for index, message in list(waiting.items()):
+            if message.id in stored:
+                stored.discard(message.id)  # the same id a second time is a duplicate of the first
+                answers[index] = Accepted(message.id)
+                del waiting[index]
+        if waiting:
+            answer_known(waiting, await first_uses(work, waiting.values()), answers)
+        if not waiting:
+            break
+    return [answers.get(index) or Accepted(message.id, duplicate=True) for index, message in enumerate(messages)]
+
+
+async def first_uses(work: Work, messages: Any) -> dict[bytes, tuple[bytes, bytes]]:
+    """Return of messages with a key, by their ids, which message used it first, and its digest."""
+    keyed = [message for message in messages if message.key is not None]
+    if not keyed:
+        return {}
+    rows = await work.all("keys_used", **places(keyed), keys=[message.key for message in keyed])
+    return {row[0]: (row[1], row[2]) for row in rows}
+
+
+def answer_known(
+    waiting: dict[int, NewMessage], used: dict[bytes, tuple[bytes, bytes]], answers: dict[int, Answer]
+) -> None:
+    """Answer those that were not stored: a duplicate of itself, or of who had its key first."""
+    for index, message in list(waiting.items()):
+        if message.key is None:
+            answers[index] = Accepted(message.id, duplicate=True)
+        elif message.id in used:
+            answers[index] = answer_used(message, *used[message.id], digest_of(message))
+        else:
+            continue  # its key is free again: another try
+        del waiting[index]
+
+
+def places(messages: Sequence[NewMessage]) -> dict[str, Any]:
+    """Return what tells whose messages these are."""
+    return {
+        "ids": [message.id for message in messages],
+        "environments": [message.environment for message in messages],
+        "customers": [message.customer for message in messages],
+        "derived": [ids.derive(message.environment, message.customer) for message in messages],
+    }
+
+
+def columns(messages: Sequence[NewMessage], by_database: bool) -> dict[str, Any]:
+    """Return the values of the statement that stores messages."""
+    return places(messages) | {
+        "event_types": [message.event_type for message in messages],
+        "methods": [message.method for message in messages],
+        "content_types": [message.content_type for message in messages],
+        "headers": [write_list(message.headers) for message in messages],
+        "queries": [message.query for message in messages],
+        "channels": [write_list(message.channels) for message in messages],
+        "tags": [write_list(message.tags) for message in messages],
+        "keys": [message.key for message in messages],
+        "digests": [None if message.key is None else digest_of(message) for message in messages],
+        "delays": [message.deliver_at for message in messages],
+        "only": [message.only_endpoint for message in messages],
+        "times": [None if by_database else message.created_at for message in messages],
+        "bodies": [message.body for message in messages],
+    }
+
+
+def refuse_nul(message: NewMessage) -> None:
+    """Refuse U+0000 where PostgreSQL has text, which cannot hold it.
+
+    Raises:
+        InvalidValue: it is in the customer's id, the key, a channel or a tag.
+    """
+    parts = {
+        "customer": (message.customer,),
+        "key": (message.key or "",),
+        "channel": message.channels,
+        "tag": message.tags,
+    }
+    for name, texts in parts.items():
+        if any("\0" in text for text in texts):
+            raise InvalidValue(
+                f"The {name} holds the character U+0000.", do="PostgreSQL cannot store it; leave it out."
+            )

@@ -1,0 +1,116 @@
+"""The face's first group: taking messages in, many callers in one commit."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+from anzol.storage.face import Accepted, NewMessage
+from anzol.storage.keys import Answer
+from anzol.storage.postgres import accept
+from anzol.storage.postgres.calls import Calls
+from anzol.storage.postgres.connections import explained
+from anzol.storage.postgres.gather import Gathering
+from anzol.storage.postgres.home import Home
+
+SOON: Final = "set local lock_timeout = '50ms'"
+
+
+class Accepting(Calls):
+    """Stores messages; those that may wait for somebody's open transaction stall no others."""
+
+    def begin_anew(self) -> None:
+        super().begin_anew()
+        self._gathering = Gathering(self.homes, self._store)
+
+    async def accept(self, message: NewMessage) -> Accepted:
+        accept.refuse_nul(message)
+        return only(await self._gathering.send((message,), fresh=True))
+
+    def accept_sync(self, message: NewMessage) -> Accepted:
+        accept.refuse_nul(message)
+        return only(self._gathering.send_sync((message,), fresh=True))
+
+    async def accept_many(self, messages: Sequence[NewMessage]) -> Sequence[Accepted | Exception]:
+        return await self._gathering.send(messages, fresh=False)
+
+    async def _store(self, home: Home, messages: Sequence[NewMessage], fresh: bool) -> list[Answer]:
+        """Store messages, and wake workers; those that may wait for somebody's open transaction stall no others."""
+        answers = await self._store_all(home, messages, fresh)
+        if any(isinstance(answer, Accepted) and not answer.duplicate for answer in answers):
+            self.nudge_here()
+            if not self.listeners:
+                self.nudger.tell(home)
+        return answers
+
+    async def _store_all(self, home: Home, messages: Sequence[NewMessage], fresh: bool) -> list[Answer]:
+        if not any(message.key is not None for message in messages):
+            return await self._store_some(home, messages, fresh)
+        plain = [message for message in messages if message.key is None]
+        keyed = [message for message in messages if message.key is not None]
+        stored = await asyncio.gather(self._store_some(home, plain, fresh), self._store_some(home, keyed, fresh))
+        without, with_key = map(iter, stored)
+        return [next(without if message.key is None else with_key) for message in messages]
+
+    async def _store_some(self, home: Home, messages: Sequence[NewMessage], fresh: bool) -> list[Answer]:
+        """Store messages together; each by itself if that fails: one answers for no other."""
+        if not messages:
+            return []
+        try:
+            return await self._store_together(home, messages, fresh)
+        except Exception as error:
+            if len(messages) == 1 and messages[0].key is None:
+                return [explained(error)]
+        return await asyncio.gather(*(self._store_alone(home, message, fresh) for message in messages))
+
+    async def _store_together(self, home: Home, messages: Sequence[NewMessage], fresh: bool) -> list[Answer]:
+        if all(message.key is None for message in messages):
+            return await self._insert(lambda: home.statements("accept"), messages, fresh)
+        return await self._insert(lambda: self._impatient(home), messages, fresh)
+
+    async def _store_alone(self, home: Home, message: NewMessage, fresh: bool) -> Answer:
+        """Store a message that others must not wait for."""
+        try:
+            (answer,) = await self._insert(lambda: home.transaction("waiting"), (message,), fresh)
+        except Exception as error:
+            return explained(error)
+        return answer
+
+    @asynccontextmanager
+    async def _impatient(self, home: Home) -> AsyncIterator[Any]:
+        async with home.transaction("accept") as connection:
+            await connection.execute(SOON)
+            yield connection
+
+    async def _insert(self, lend: Callable[[], Any], messages: Sequence[NewMessage], fresh: bool) -> list[Answer]:
+        """Insert messages; if the connection was lost, ask again: their ids tell whether they were stored."""
+        tried = 0
+
+        async def insert() -> list[Answer]:
+            nonlocal tried
+            tried += 1
+            async with lend() as connection:
+                answers = await accept.accept(self.work(connection), messages, fresh=fresh)
+            return (
+                [own(answer, message) for answer, message in zip(answers, messages, strict=True)]
+                if tried > 1
+                else answers
+            )
+
+        return await self.again(insert, lossy=True)
+
+
+def only(answers: Sequence[Answer]) -> Accepted:
+    """Return the one answer, or raise it."""
+    (answer,) = answers
+    if isinstance(answer, Exception):
+        raise answer
+    return answer
+
+
+def own(answer: Answer, message: NewMessage) -> Answer:
+    """Return the answer to a second try: what the first one stored, before its connection was lost, is no duplicate."""
+    first = isinstance(answer, Accepted) and answer.id == message.id
+    return Accepted(message.id) if first else answer

@@ -1,0 +1,239 @@
+"""Connections to PostgreSQL: how they are opened, lent, and what their errors mean."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from anzol.errors import AnzolError, SchemaOutdated, StorageBusy, StorageError, StorageUnreachable
+
+if TYPE_CHECKING:
+    from asyncpg import Connection
+
+CONNECT: Final = 5.0  # seconds
+COMMAND: Final = 60.0  # seconds that a statement may take: a connection that was cut says nothing
+UNDO: Final = 5.0  # seconds for a rollback, before the connection is thrown away
+# Who stands still in the middle of a transaction (a stopped process, a machine that sleeps) must not hold its locks.
+ASLEEP: Final = "20s"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Which database, and how to speak to it.
+
+    Args:
+        url: As `asyncpg.connect` takes it; may carry a password.
+        schema: Where Anzol's tables are.
+        pooler: Between us and the server stands a pooler that lends connections by the transaction.
+        patience: Seconds to wait for others' locks.
+    """
+
+    url: str
+    schema: str
+    pooler: bool
+    patience: float
+
+    def __repr__(self) -> str:
+        return f"Place(schema={self.schema!r}, pooler={self.pooler})"
+
+    @property
+    def begin(self) -> str:
+        """What opens a transaction; isolation said aloud, since a database may have another default."""
+        begin = "begin isolation level read committed"
+        if self.pooler:  # where settings of a session would be another's
+            begin += f"; set local lock_timeout = '{round(self.patience * 1000)}ms'; set local jit = off"
+        return begin
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """Settings of a session that is ours alone."""
+        known = {"application_name": "anzol"}
+        if self.pooler:
+            return known
+        return known | {
+            "jit": "off",
+            "lock_timeout": f"{round(self.patience * 1000)}ms",
+            "idle_in_transaction_session_timeout": ASLEEP,
+            "default_transaction_isolation": "read committed",
+        }
+
+
+async def connect(place: Place, *, command_timeout: float | None = COMMAND) -> Connection:
+    """Open a connection; ids come and go as 16 bytes.
+
+    Raises:
+        StorageUnreachable: there is no answer, or the server refuses us.
+        StorageError: asyncpg is not installed.
+    """
+    try:
+        import asyncpg
+    except ImportError as cause:
+        raise StorageError(
+            "For PostgreSQL the package asyncpg is needed, and it is not here.", do="Install anzol[postgres]."
+        ) from cause
+    try:
+        connection = await asyncpg.connect(
+            place.url,
+            timeout=CONNECT,
+            command_timeout=command_timeout,
+            statement_cache_size=0 if place.pooler else 500,
+            server_settings=place.settings,
+        )
+        await learn_ids(connection, place)
+    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, ValueError) as error:
+        raise unreachable(error) from error
+    return connection
+
+
+async def learn_ids(connection: Connection, place: Place) -> None:
+    """Have ids as 16 bytes: objects for them would take longer to make than all else in a row."""
+    await connection.set_type_codec("uuid", schema="pg_catalog", encoder=bytes, decoder=bytes, format="binary")
+
+
+class Line:
+    """A few connections for one purpose, opened when they are needed and kept.
+
+    Args:
+        open_one: Opens a connection.
+        size: How many there may be.
+    """
+
+    def __init__(self, open_one: Callable[[], Awaitable[Connection]], size: int) -> None:
+        self._open = open_one
+        self._free: list[Connection] = []
+        self._turn = asyncio.Semaphore(size)
+
+    @asynccontextmanager
+    async def borrow(self) -> AsyncIterator[Connection]:
+        """Lend a connection; waits while all are lent."""
+        async with self._turn:
+            connection = await self._take()
+            try:
+                yield connection
+            finally:
+                if not connection.is_closed():
+                    self._free.append(connection)
+
+    async def _take(self) -> Connection:
+        while self._free:
+            connection = self._free.pop()
+            if not connection.is_closed():
+                return connection
+        return await self._open()
+
+    async def close(self) -> None:
+        """Close those that are not lent."""
+        while self._free:
+            await shut(self._free.pop())
+
+    def terminate(self) -> None:
+        """Cut those that are not lent."""
+        while self._free:
+            self._free.pop().terminate()
+
+
+async def shut(connection: Connection) -> None:
+    """Close a connection, at once if it does not answer."""
+    try:
+        with suppress(Exception):
+            await connection.close(timeout=UNDO)
+    finally:
+        if not connection.is_closed():
+            connection.terminate()
+
+
+@asynccontextmanager
+async def transaction(connection: Connection, begin: str) -> AsyncIterator[None]:
+    """Open a transaction; commit at the end, roll back at an error."""
+    try:
+        await connection.execute(begin)
+        yield
+        await connection.execute("commit")
+    except BaseException:
+        await undo(connection)
+        raise
+
+
+async def undo(connection: Connection) -> None:
+    """Roll back; a connection that cannot is thrown away."""
+    if connection.is_closed():
+        return
+    try:
+        async with asyncio.timeout(UNDO):
+            await connection.execute("rollback")
+    except BaseException as error:
+        connection.terminate()
+        if isinstance(error, asyncio.CancelledError):
+            raise
+
+
+def lost(error: BaseException) -> bool:
+    """Say whether an error means that the connection is gone: what was asked may have happened or not."""
+    import asyncpg
+
+    gone = (
+        OSError,
+        TimeoutError,
+        StorageUnreachable,
+        asyncpg.PostgresConnectionError,
+        asyncpg.exceptions.OperatorInterventionError,  # shut down, or terminated by an administrator
+        asyncpg.exceptions.CannotConnectNowError,
+        asyncpg.exceptions.TooManyConnectionsError,
+        asyncpg.exceptions.IdleInTransactionSessionTimeoutError,
+    )
+    return isinstance(error, gone) or (
+        isinstance(error, asyncpg.InterfaceError) and ("closed" in str(error) or "released" in str(error))
+    )
+
+
+def clashed(error: BaseException) -> bool:
+    """Say whether a transaction ran into another one, and may be done again."""
+    import asyncpg
+
+    return isinstance(error, asyncpg.exceptions.DeadlockDetectedError | asyncpg.exceptions.SerializationError)
+
+
+def explained(error: BaseException) -> AnzolError:
+    """Return what the driver said as an error of Anzol's own."""
+    if isinstance(error, AnzolError):
+        return error
+    said = explanation(error)
+    said.__cause__ = error
+    return said
+
+
+def explanation(error: Any) -> StorageError:
+    """Say in our words what happened."""
+    import asyncpg
+    from asyncpg import exceptions as server
+
+    if lost(error):
+        return unreachable(error)
+    if isinstance(error, server.LockNotAvailableError):
+        return StorageBusy(
+            "Another transaction held what is needed for longer than the wait allowed; nothing was stored.",
+            do="Look for a long transaction in pg_stat_activity.",
+        )
+    if isinstance(error, server.UndefinedTableError | server.InvalidSchemaNameError | server.UndefinedColumnError):
+        return SchemaOutdated("The database has not the schema that this Anzol needs.", do="Run `anzol migrate`.")
+    if isinstance(error, server.InsufficientPrivilegeError):
+        return StorageError(
+            f"The database does not allow it: {error}.", do="`anzol migrate --sql` lists the grants that are needed."
+        )
+    if isinstance(error, server.ReadOnlySQLTransactionError):
+        return StorageError("The database is read-only.", do="Name the primary server in ANZOL_DATABASE_URL.")
+    if isinstance(error, asyncpg.PostgresError):
+        return StorageError(f"The database could not do it: {error}.")
+    return StorageError(f"The database could not do it: {type(error).__name__}: {error}.")
+
+
+def unreachable(error: BaseException) -> StorageUnreachable:
+    """Say that there is no database to be had; what the driver says never holds the password."""
+    said = str(error) or type(error).__name__
+    return StorageUnreachable(
+        f"The PostgreSQL database does not answer, or does not let us in: {said}.",
+        do="Look whether it runs, and whether ANZOL_DATABASE_URL is right.",
+    )

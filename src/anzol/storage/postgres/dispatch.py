@@ -1,0 +1,1 @@
+"""One round of a dispatcher: release, take, fan out, clear touches, look."""

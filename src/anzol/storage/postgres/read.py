@@ -1,0 +1,1 @@
+"""Looking: lists in pages, newest first, and single things."""

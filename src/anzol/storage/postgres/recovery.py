@@ -1,0 +1,1 @@
+"""Holding back, taking back, sending again: pause, resume, cancel, resend, recover."""

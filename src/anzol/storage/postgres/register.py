@@ -1,0 +1,1 @@
+"""Customers, endpoints and their secrets: what people set."""

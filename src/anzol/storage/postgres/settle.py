@@ -1,0 +1,1 @@
+"""The end of claims: results written and fenced, leases kept, the dead cleared away."""
