@@ -185,6 +185,10 @@ class Settings(BaseSettings):
         default=timedelta(days=5),
         description="How long an endpoint may fail without one success before it is disabled, such as 5d; or never.",
     )
+    ready_overdue: Duration = Field(
+        default=timedelta(minutes=5),
+        description="How long work may wait for a worker to take it before `/ready` says that the whole is not well.",
+    )
     proxy_url: SecretStr | None = Field(
         default=None, description="A proxy for all deliveries, spoken to with CONNECT: http://user:password@host:port."
     )

@@ -82,6 +82,13 @@ def test_an_index_answers(database: sqlite3.Connection, name: str, analysed: boo
     assert [step for step in scans if not LISTS.match(step) and not FIRST.match(step)] == []
 
 
+def test_a_probe_reads_nothing_whole_but_the_workers(database: sqlite3.Connection) -> None:
+    scans = [step for step in plan(database, "probe") if step.startswith("SCAN")]
+
+    assert {step for step in scans if step not in ("SCAN w", "SCAN o", "SCAN CONSTANT ROW")} == set()
+    assert "order by o.id limit 1" in sql("probe")  # so that the scan of `o` ends at its first row
+
+
 def test_every_query_is_one_the_database_understands(database: sqlite3.Connection) -> None:
     names = sorted(file.name.removesuffix(".sql") for file in FOLDER.iterdir() if file.name.endswith(".sql"))
 

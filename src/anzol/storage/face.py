@@ -579,6 +579,23 @@ class Retention:
     keys: timedelta = timedelta(days=30)
 
 
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """What a look at the database's own health shows, of all environments together.
+
+    ``mark`` is None before the first `prepare`. ``workers`` hold a lease that has not ended. ``waits_since`` is since
+    when something has waited for a worker to take it: an accepted message, a free lane whose turn it is, lanes of a
+    worker that died. What a live worker holds does not count, however much that is.
+    """
+
+    schema_version: int
+    schema_wanted: int
+    mark: str | None
+    workers: int
+    waits_since: int | None
+    now: int
+
+
 class Storage(Accept, Deliver, Register, Read, Protocol):
     """One database. Opened lazily, safe on any event loop and thread, and after a fork."""
 
@@ -587,6 +604,14 @@ class Storage(Accept, Deliver, Register, Read, Protocol):
 
         Raises:
             SchemaOutdated, SchemaNewer, WrongDeployment, VaultError: as they say.
+        """
+        ...
+
+    async def probe(self) -> Probe:
+        """Prove that a commit is possible, by one that leaves nothing behind; look who works. A few rows, whatever waits.
+
+        Raises:
+            StorageError: it is not possible.
         """
         ...
 

@@ -6,10 +6,12 @@ from typing import Final
 
 from anzol import ids
 from anzol.errors import VaultError, WrongDeployment
-from anzol.storage.sqlite.migrations import apply
+from anzol.storage.face import Probe
+from anzol.storage.sqlite.migrations import apply, newest, version
 from anzol.storage.sqlite.work import Work
 
 CANARY: Final = b"anzol"
+NOBODY: Final = -1  # no worker has this number
 
 
 def prepare(work: Work, deployment: str) -> None:
@@ -48,6 +50,22 @@ def judge(work: Work, deployment: str, marked: str, canary: bytes) -> None:
             "If the key is being changed, put the former one (or what is in that file) into ANZOL_OLD_SECRET_KEYS. "
             "If the key is lost, run `anzol adopt`: every endpoint is disabled and needs a new secret.",
         ) from cause
+
+
+def probe(work: Work) -> Probe:
+    """Write a row and take it away again, which is a commit like any other; look who works and what waits."""
+    work.run("probe_write", nobody=NOBODY)
+    work.run("worker_gone", me=NOBODY)
+    workers, accepted, lane, left = work.the("probe", "probe", now=work.now)
+    marked = work.one("deployment")
+    return Probe(
+        schema_version=version(work.connection),
+        schema_wanted=newest(),
+        mark=None if marked is None else marked[0],
+        workers=workers,
+        waits_since=min((since for since in (accepted, lane, left) if since is not None), default=None),
+        now=work.now,
+    )
 
 
 def adopt(work: Work, deployment: str, withdraw_pending: bool) -> int:

@@ -1,0 +1,8 @@
+-- Live workers; since when the first accepted message waits, the first free lane, the lanes of a worker that died.
+select (select count(*) from anzol_worker w where w.expires_at > :now and w.expires_at <= :now + 2 * w.term),
+       (select m.created_at from anzol_message m where m.seq = (select o.message from anzol_accepted o order by o.id limit 1)),
+       (select l.turn_at from anzol_lane l indexed by anzol_lane_due
+         where l.holder is null and l.parked = 0 and l.turn_at is not null and l.turn_at <= :now
+         order by l.turn_at limit 1),
+       (select min(w.expires_at) from anzol_worker w
+         where w.expires_at <= :now and exists (select 1 from anzol_lane l where l.holder = w.id))
