@@ -608,7 +608,7 @@ class Storage(Accept, Deliver, Register, Read, Protocol):
         ...
 
     async def probe(self) -> Probe:
-        """Prove that a commit is possible, by one that leaves nothing behind; look who works. A few rows, whatever waits.
+        """Prove that a commit is possible, by one that leaves nothing behind; look who works. Reads only a few rows.
 
         Raises:
             StorageError: it is not possible.

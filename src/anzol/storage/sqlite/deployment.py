@@ -7,7 +7,8 @@ from typing import Final
 from anzol import ids
 from anzol.errors import VaultError, WrongDeployment
 from anzol.storage.face import Probe
-from anzol.storage.sqlite.migrations import apply, newest, version
+from anzol.storage.sqlite.migrations import apply, newest
+from anzol.storage.sqlite.migrations import version as version_of
 from anzol.storage.sqlite.work import Work
 
 CANARY: Final = b"anzol"
@@ -59,7 +60,7 @@ def probe(work: Work) -> Probe:
     workers, accepted, lane, left = work.the("probe", "probe", now=work.now)
     marked = work.one("deployment")
     return Probe(
-        schema_version=version(work.connection),
+        schema_version=version_of(work.connection),
         schema_wanted=newest(),
         mark=None if marked is None else marked[0],
         workers=workers,
