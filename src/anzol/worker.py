@@ -81,7 +81,10 @@ class Worker:
         self._wake = asyncio.Event()
         self._hasty = asyncio.Event()
         self._stopped = asyncio.Event()
+        self.serving = asyncio.Event()  # set while it has a lease and works
+        self.orderly = True  # whether nothing was left under way by the stop
         self._stopping = False
+        self._leave_by = 0.0  # the loop's time
         self._nudged = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._dispatcher: Dispatcher | None = None
@@ -139,8 +142,10 @@ class Worker:
             dispatcher.stop()
         writing = asyncio.create_task(tenure.settlement.run())
         beating = asyncio.create_task(self._beat(tenure, dispatcher))
+        self.serving.set()
         try:
             await self._dispatched(dispatcher)
+            self.serving.clear()
             if dispatcher.lost:
                 self._outlive(tenure, turns, writing)
                 self._housekeeper.deaths.set()  # its claims are due again now, not at the next regular look
@@ -155,6 +160,7 @@ class Worker:
         stop = asyncio.create_task(self._stopped.wait())
         try:
             await asyncio.wait({rounds, stop}, return_when=asyncio.FIRST_COMPLETED)
+            self._leave_by = asyncio.get_running_loop().time() + self._rules.timeout.total_seconds() + self._rules.drain
             await asyncio.wait({rounds}, timeout=HASTE if self._hasty.is_set() else self._rules.drain)
         finally:
             await cancelled(rounds, stop)
@@ -245,15 +251,30 @@ class Worker:
         if not ended:
             turns.cancel()
         # Even in haste: what was sent and is not written would be sent again.
-        written = await done_within(
-            HASTE if self._hasty.is_set() else self._rules.drain, self._written(tenure.settlement)
-        )
+        written = await self._soon(self._written(tenure.settlement))
         await cancelled(writing)
-        if not (ended and written):
+        self.orderly = ended and written
+        if not self.orderly:
             log.error("Worker %d stopped with work under way; another will see to it once the lease ends.", tenure.me)
             return
-        if not await done_within(self._rules.drain, self._resigned(tenure.me)):
+        if not await self._soon(self._resigned(tenure.me)):
             log.warning("Worker %d could not resign in time; its lease will end by itself.", tenure.me)
+
+    def _left(self) -> float:
+        """Return the seconds until everything must have ended; after a second stop that is at once, near enough."""
+        return HASTE if self._hasty.is_set() else max(HASTE, self._leave_by - asyncio.get_running_loop().time())
+
+    async def _soon(self, doing: Coroutine[Any, Any, None]) -> bool:
+        """Return whether something was done in the time that is left; after a second stop it still gets a moment."""
+        haste = asyncio.create_task(self._hasty.wait())
+        task = asyncio.create_task(doing)
+        patience = min(self._rules.drain, self._left())
+        await asyncio.wait({task, haste}, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
+        if haste.done():
+            await asyncio.wait({task}, timeout=HASTE)
+        done = task.done()
+        await cancelled(task, haste)
+        return done
 
     async def _resigned(self, me: int) -> None:
         try:
@@ -271,8 +292,7 @@ class Worker:
         """Wait for what is under way, but not for long, and not after a second stop; return whether it has ended."""
         haste = asyncio.create_task(self._hasty.wait())
         finishing = asyncio.create_task(turns.finished())
-        patience = self._rules.timeout.total_seconds() + self._rules.drain
-        await asyncio.wait({finishing, haste}, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({finishing, haste}, timeout=self._left(), return_when=asyncio.FIRST_COMPLETED)
         ended = finishing.done()
         await cancelled(finishing, haste)
         return ended
@@ -344,15 +364,6 @@ def fitted(rules: DeliveryRules, files: int) -> DeliveryRules:
         log.warning("Only %d files may be open here, so %d requests are under way at most.", files, places)
         return replace(rules, places=places)
     return rules
-
-
-async def done_within(seconds: float, doing: Coroutine[Any, Any, None]) -> bool:
-    """Return whether something was done within so many seconds; it is cancelled otherwise."""
-    task = asyncio.create_task(doing)
-    await asyncio.wait({task}, timeout=seconds)
-    done = task.done()
-    await cancelled(task)
-    return done
 
 
 async def cancelled(*tasks: asyncio.Task[Any]) -> None:
