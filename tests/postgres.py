@@ -103,7 +103,8 @@ class Server:
         try:
             yield name
         finally:
-            self.execute(f"drop schema if exists {name} cascade", database=database)
+            # Not forever: a test that left a transaction open is to be told of it.
+            self.execute(f"set lock_timeout = '10s'; drop schema if exists {name} cascade", database=database)
 
     def kill_backends(self, database: str = "postgres") -> int:
         """Cut every connection to *database* from the server's side; return how many there were."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -28,8 +29,10 @@ from anzol.storage.face import (
     Settled,
     Storage,
 )
+from anzol.storage.postgres.engine import PostgresStorage
 from anzol.storage.sqlite.engine import SqliteStorage
 from anzol.storage.vault import Vault
+from tests.postgres import Server
 
 ENVIRONMENT = "production"
 TERM = timedelta(seconds=30)
@@ -171,14 +174,37 @@ def clock() -> OwnedClock:
     return OwnedClock()
 
 
-@pytest.fixture(params=["sqlite", "sqlite-on-the-loop"])
-async def storage(request: pytest.FixtureRequest, tmp_path: Path, clock: OwnedClock) -> AsyncIterator[Watched]:
-    made = SqliteStorage(tmp_path / "anzol.db", clock=clock, vault=Vault([KEY]), nap=0.0)
-    if request.param == "sqlite-on-the-loop":
+@asynccontextmanager
+async def on_sqlite(path: Path, clock: OwnedClock, *, on_the_loop: bool) -> AsyncIterator[Watched]:
+    made = SqliteStorage(path, clock=clock, vault=Vault([KEY]), nap=0.0)
+    if on_the_loop:
         made.drive_on(asyncio.get_running_loop())
-    await made.prepare(deployment="test")
     yield made
     await made.close()
+
+
+@asynccontextmanager
+async def on_postgres(server: Server, clock: OwnedClock, *, on_the_loop: bool) -> AsyncIterator[Watched]:
+    """A storage in a schema of its own; one that listens on the test's loop makes its calls there, as workers do."""
+    with server.schema() as schema:
+        made = PostgresStorage(server.uri(), schema=schema, clock=clock, vault=Vault([KEY]))
+        end = made.listen(lambda: None) if on_the_loop else None
+        yield made
+        if end is not None:
+            end()
+        await made.close()
+
+
+@pytest.fixture(params=["sqlite", "sqlite-on-the-loop", "postgres", "postgres-on-the-loop"])
+async def storage(request: pytest.FixtureRequest, tmp_path: Path, clock: OwnedClock) -> AsyncIterator[Watched]:
+    on_the_loop = request.param.endswith("-on-the-loop")
+    if request.param.startswith("sqlite"):
+        engine = on_sqlite(tmp_path / "anzol.db", clock, on_the_loop=on_the_loop)
+    else:
+        engine = on_postgres(request.getfixturevalue("postgres"), clock, on_the_loop=on_the_loop)
+    async with engine as made:
+        await made.prepare(deployment="test")
+        yield made
 
 
 @pytest.fixture
