@@ -22,7 +22,7 @@ async def accept(work: Work, messages: Sequence[NewMessage], *, fresh: bool) -> 
         fresh: They were made just now: the database says when, and no other machine's clock.
     """
     answers: dict[int, Answer] = {}
-    waiting = {index: message for index, message in enumerate(messages)}
+    waiting = dict(enumerate(messages))
     for _ in range(TRIES):
         stored = {
             row[0] for row in await work.all("accept", **columns(list(waiting.values()), fresh and work.now is None))

@@ -107,7 +107,7 @@ class Calls:
         for left in reversed(range(TRIES)):
             try:
                 return await act()
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 it is looked at, and raised
                 if not left or not (clashed(error) or (lossy and lost(error))):
                     raise explained(error) from error.__cause__
                 await asyncio.sleep(RETRY * 2 ** (TRIES - 1 - left))

@@ -82,13 +82,13 @@ async def connect(place: Place, *, command_timeout: float | None = COMMAND) -> C
             statement_cache_size=0 if place.pooler else 500,
             server_settings=place.settings,
         )
-        await learn_ids(connection, place)
+        await learn_ids(connection)
     except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, ValueError) as error:
         raise unreachable(error) from error
     return connection
 
 
-async def learn_ids(connection: Connection, place: Place) -> None:
+async def learn_ids(connection: Connection) -> None:
     """Have ids as 16 bytes: objects for them would take longer to make than all else in a row."""
     await connection.set_type_codec("uuid", schema="pg_catalog", encoder=bytes, decoder=bytes, format="binary")
 

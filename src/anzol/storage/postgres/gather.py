@@ -103,7 +103,7 @@ class Gathering:
         self._called = False
         if self._waiting and self._under_way < AT_ONCE:
             self._under_way += 1
-            home.start(self._drain)
+            _ = home.start(self._drain)
 
     async def _drain(self, home: Home) -> None:
         try:

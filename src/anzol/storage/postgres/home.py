@@ -1,8 +1,8 @@
 """Where calls run: each event loop that a worker lives on has connections of its own; all others share a thread's.
 
-A connection belongs to one loop. Senders come from any loop and any thread (a test client's, one that `asyncio.run` made
-for one call), so what they ask runs on a loop that stays: that of a worker in this process, else that of a thread that
-the storage starts when it is first needed.
+A connection belongs to one loop. Senders come from any loop and any thread (a test client's, one that `asyncio.run`
+made for one call), so what they ask runs on a loop that stays: that of a worker in this process, else that of a thread
+that the storage starts when it is first needed.
 """
 
 from __future__ import annotations

@@ -47,7 +47,7 @@ class Nudger:
         self._wanted.update(map(str, workers) if workers else (EVERYBODY,))
         if not self._busy:
             self._busy = True
-            home.start(self._say)
+            _ = home.start(self._say)
 
     async def _say(self, home: Home) -> None:
         try:
@@ -106,6 +106,6 @@ class Listener:
         finally:
             await shut(connection)
 
-    def _said(self, connection: Any, pid: int, name: str, payload: object) -> None:
-        numbers = str(payload)
+    def _said(self, *said: Any) -> None:
+        numbers = str(said[-1])  # connection, process, channel, what was said
         self._heard(frozenset(int(number) for number in numbers.split(",") if number.isdigit()))

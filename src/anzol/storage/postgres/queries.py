@@ -1,7 +1,7 @@
 """The SQL of the PostgreSQL engine: every file of ``sql/postgres`` under its own name, read once, made ready to run.
 
-A file names its tables ``anzol.<table>`` and its values ``:name``. ``:now`` is the time: the database's own, or one that
-is given (a storage with a clock of its own, as tests have).
+A file names its tables ``anzol.<table>`` and its values ``:name``. ``:now`` is the time: the database's own, or one
+that is given (a storage with a clock of its own, as tests have).
 """
 
 from __future__ import annotations

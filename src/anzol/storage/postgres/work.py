@@ -20,7 +20,7 @@ class Work:
     """What an operation may use; made anew for each.
 
     Args:
-        now: The time in microseconds, where the storage has a clock of its own; None: the database's, in each statement.
+        now: Microseconds, where the storage has a clock of its own; None: the database's time, in each statement.
 
     ``nudging`` says that its commit makes work for workers, ``holders`` which workers it made work for in lanes of
     theirs.
