@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from anzol.app.core import Core, finish
 from anzol.app.delivering import opened_worker
 from anzol.app.handlers import Handlers
+from anzol.app.health import Own
 from anzol.clock import from_micros
 from anzol.declarations import lint
 from anzol.errors import StorageError
@@ -33,6 +34,9 @@ logger = logging.getLogger("anzol")
 
 class Worker(Protocol):
     """A worker in a thread of its own."""
+
+    @property
+    def alive(self) -> bool: ...
 
     def start(self) -> None: ...
 
@@ -81,6 +85,14 @@ class Running:
             with suppress(asyncio.CancelledError):
                 await watch
             await asyncio.to_thread(self._leave)
+
+    def own(self) -> Own | None:
+        """Say how the worker of this process does; None where there is none."""
+        worker = self._worker
+        if worker is None:
+            return None
+        alive = worker.alive
+        return Own(ok=alive, dead=not alive, detail="runs" if alive else "has ended with an error; the log says which")
 
     def _used(self) -> None:
         if not self._users:

@@ -14,6 +14,7 @@ from anzol.app.core import Core, LazySchedule, loop_runs
 from anzol.app.delivering import opened_worker
 from anzol.app.dependency import Dependency, outbox_dependency
 from anzol.app.handlers import H, Handlers, known_incident
+from anzol.app.health import Health, health_router
 from anzol.app.lifespan import Running, install_lifespan
 from anzol.catalog import Catalog, Envelope
 from anzol.docspages import serve_docs, webhooks_page
@@ -50,6 +51,7 @@ class Webhooks(Recovery):
         self._handlers = Handlers()
         self.core = Core(source, settings)
         self._running = Running(self.core, self._handlers)
+        self._health = Health(self.core, self._running.own)
         if isinstance(source, FastAPI):
             self.install(source)
 
@@ -106,6 +108,14 @@ class Webhooks(Recovery):
     def docs(self) -> APIRouter:
         """A public page of the webhooks alone, and its document: ``app.include_router(webhooks.docs, prefix=...)``."""
         return webhooks_page(lambda: self.core.sources[0], schedule=LazySchedule(self.core))
+
+    @property
+    def health(self) -> APIRouter:
+        """How this process does, ``/live`` and ``/ready``: ``app.include_router(webhooks.health, prefix=...)``.
+
+        For probes and alarms. Both answer without a login, and neither says anything of customers, files or hosts.
+        """
+        return health_router(self._health)
 
     @property
     def settings(self) -> Settings:

@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from anzol.cli.options import App, AppArgument, Database, Json, command
+from anzol.errors import InvalidValue
 
 if TYPE_CHECKING:
-    from anzol.app import Webhooks
     from anzol.cli.findings import Finding
+
+
+ANYWHERE = "0.0.0.0"  # noqa: S104 - probes come from outside the container
 
 
 def register(program: typer.Typer) -> None:
@@ -26,57 +29,59 @@ def worker(
     app: AppArgument = None,
     *,
     once: Annotated[bool, typer.Option("--once", help="Deliver what is due now, then end.")] = False,
+    processes: Annotated[
+        int | None,
+        typer.Option("--processes", "-p", min=1, max=256, metavar="N", help="Keep this many processes running."),
+    ] = None,
+    health_port: Annotated[
+        int | None,
+        typer.Option("--health-port", min=0, max=65535, help="Answer /live and /ready here; 0: a port that is free."),
+    ] = None,
+    health_host: Annotated[
+        str, typer.Option("--health-host", help="The address for that; :: is all of IPv6 and IPv4.")
+    ] = ANYWHERE,
     database: Database = None,
     json: Json = False,
 ) -> None:
     """Deliver, in a process of its own.
 
-    As many as you like on one machine. SIGTERM or Ctrl-C: it finishes what is under way and ends; a second one: at
-    once. Without an app (--database) it delivers, but runs no handlers of `webhooks.on`.
+    As many as you like, with PostgreSQL on as many machines as you like. SIGTERM or Ctrl-C: it finishes what is under
+    way and ends; a second one: at once. With --processes, SIGHUP replaces the processes one by one. Without an app
+    (--database) it delivers, but runs no handlers of `webhooks.on`.
     """
-    import asyncio
-
-    from anzol.cli.opening import closing, opened
-
-    webhooks = opened(app, database)
     show_attempts(as_json=json)
-    work = deliver_once if once else deliver
-    attempts = asyncio.run(closing(webhooks, work))
     if once:
-        from anzol.cli.screen import Screen, count
+        refuse_with_once(processes, health_port)
+        deliver_what_is_due(app, database, as_json=json)
+        return
+    where = None if health_port is None else (health_host, health_port)
+    if processes is None:
+        from anzol.cli.delivering import run_worker
 
-        Screen(as_json=json).line({"attempts": attempts}, f"{count(attempts, 'attempt')} made")
+        code = run_worker(app, database, where)
+    else:
+        from anzol.cli.supervisor import supervise
+        from anzol.cli.workerprocess import Command
 
-
-async def deliver(webhooks: Webhooks) -> int:
-    """Work until a signal; a second one: at once."""
-    import asyncio
-    import os
-    import signal
-
-    from anzol.cli.screen import Screen
-
-    screen = Screen(as_json=False)
-
-    def stop() -> None:
-        screen.progress("Finishing what is under way; once more stops at once.")
-        working.stop()
-
-    async with webhooks.worker() as working:
-        for number in (signal.SIGTERM, signal.SIGINT):
-            asyncio.get_running_loop().add_signal_handler(number, stop)
-        screen.progress(f"Worker {os.getpid()} delivers from {webhooks.settings.database}. Ctrl-C stops it.")
-        await working.run()
-    return 0
+        code = supervise(Command(app, database, as_json=json), processes, where)
+    if code:
+        raise typer.Exit(code)
 
 
-async def deliver_once(webhooks: Webhooks) -> int:
-    """Deliver what is due by now; return how many attempts that took."""
-    async with webhooks.worker() as working:
-        try:
-            return await working.drain_once()
-        finally:
-            await working.close()
+def deliver_what_is_due(app: str | None, database: str | None, *, as_json: bool) -> None:
+    """Deliver once, and say how much that was."""
+    from anzol.cli.delivering import deliver_once
+    from anzol.cli.screen import Screen, count
+
+    attempts = deliver_once(app, database)
+    Screen(as_json=as_json).line({"attempts": attempts}, f"{count(attempts, 'attempt')} made")
+
+
+def refuse_with_once(processes: int | None, health_port: int | None) -> None:
+    """Refuse what makes no sense for a worker that ends by itself."""
+    for field, given in (("processes", processes), ("health-port", health_port)):
+        if given is not None:
+            raise InvalidValue(f"--{field} is for a worker that stays, --once for one that ends.", field=field)
 
 
 def show_attempts(*, as_json: bool) -> None:
