@@ -18,6 +18,9 @@ COMMAND: Final = 60.0  # seconds that a statement may take: a connection that wa
 UNDO: Final = 5.0  # seconds for a rollback, before the connection is thrown away
 # Who stands still in the middle of a transaction (a stopped process, a machine that sleeps) must not hold its locks.
 ASLEEP: Final = "20s"
+# The server keeps the plan of a prepared statement. One that it made when a table was empty reads the table from end to
+# end, and goes on so when a burst has filled it, until autovacuum comes by: so an index wherever there is one.
+PLANNER: Final = {"jit": "off", "enable_seqscan": "off"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +47,8 @@ class Place:
         """What opens a transaction; isolation said aloud, since a database may have another default."""
         begin = "begin isolation level read committed"
         if self.pooler:  # where settings of a session would be another's
-            begin += f"; set local lock_timeout = '{round(self.patience * 1000)}ms'; set local jit = off"
+            settings = PLANNER | {"lock_timeout": f"{round(self.patience * 1000)}ms"}
+            begin += "".join(f"; set local {name} = '{value}'" for name, value in settings.items())
         return begin
 
     @property
@@ -53,8 +57,9 @@ class Place:
         known = {"application_name": "anzol"}
         if self.pooler:
             return known
-        return known | {
-            "jit": "off",
+        return {
+            **known,
+            **PLANNER,
             "lock_timeout": f"{round(self.patience * 1000)}ms",
             "idle_in_transaction_session_timeout": ASLEEP,
             "default_transaction_isolation": "read committed",

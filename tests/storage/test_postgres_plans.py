@@ -1,0 +1,187 @@
+"""What is asked on PostgreSQL is answered by an index: in tables that are empty, unanalysed, or of a million rows.
+
+A worker keeps its statements prepared, and the server keeps their plans: one that was made when a table was empty must
+still be right when the table has filled, before autovacuum has looked at it.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from anzol.storage.postgres.connections import Place
+from anzol.storage.postgres.queries import FOLDER, query
+from tests.postgres import Server, running_postgres
+from tests.storage import million
+
+MILLION = 1_000_000
+BURST = 50_000
+BIG = {*million.BIG, "lane", "endpoint", "customer", "endpoint_secret"}
+MOST_SORTED = 20_000  # rows that a sort may be expected to get
+NAMES = sorted(file.name.removesuffix(".sql") for file in FOLDER.iterdir() if file.name.endswith(".sql"))
+
+# What goes through a table on purpose, and why it may.
+THROUGH: dict[str, str] = {}
+# Of a few rows among many: to go through all of it is what it is for.
+FEW = {"customer_erased", "endpoint_deleted", "lane_deleted", "message_unwanted", "endpoint_secret_expiry"}
+
+NOW = million.START + MILLION // 2 * million.STEP
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step of a plan, and whether a step above it stops it early."""
+
+    node: dict[str, Any]
+    limited: bool
+
+    @property
+    def kind(self) -> str:
+        return str(self.node["Node Type"])
+
+    def goes_through(self) -> str | None:
+        """The table that this step reads from one end to the other, if it is a big one."""
+        table, index = self.node.get("Relation Name"), self.node.get("Index Name", "")
+        if self.kind == "Seq Scan":
+            return table if table in BIG else None
+        if self.kind == "Bitmap Index Scan":
+            table = next((name for name in BIG if index.startswith(name)), None)
+        if not index or "Index Cond" in self.node or self.limited or index in FEW:
+            return None
+        return table if table in BIG else None
+
+    def sorts_too_many(self) -> bool:
+        return self.kind in {"Sort", "Incremental Sort"} and self.node["Plan Rows"] > MOST_SORTED
+
+
+def steps(node: dict[str, Any], *, limited: bool = False) -> Iterator[Step]:
+    """Every step of a plan; a limit reaches down to what is read in order, not through what reads all of it first."""
+    limited = (limited or node["Node Type"] == "Limit") and node["Node Type"] not in {"Sort", "Aggregate", "Hash"}
+    yield Step(node, limited)
+    for below in node.get("Plans", []):
+        # What makes a value of its own (an `exists`) is asked for one row.
+        yield from steps(below, limited=limited or below.get("Parent Relationship") == "SubPlan")
+
+
+class Planner:
+    """A session like the engine's, with every query prepared."""
+
+    def __init__(self, server: Server, schema: str) -> None:
+        self.schema = schema
+        self.connection = server.connect()
+        for name, value in Place("", schema, False, 5.0).settings.items():
+            self.connection.execute("select set_config(%s, %s, false)", (name, value))
+        self.values = {name: self.prepare(name) for name in NAMES}
+
+    def prepare(self, name: str) -> str:
+        """Prepare a query; the values that it is then asked with."""
+        asked = query(name, self.schema, True)
+        self.connection.execute(f'prepare "{name}" as {asked.text}'.encode())
+        find = "select parameter_types::text[] from pg_prepared_statements where name = %s"
+        found = self.connection.execute(find, (name,)).fetchone()
+        assert found is not None
+        return ", ".join(value(*pair) for pair in zip(asked.names, found[0], strict=True))
+
+    def plan(self, name: str, mode: str) -> list[Step]:
+        """The steps of a query's plan.
+
+        Args:
+            mode: ``force_custom_plan``: for these values; ``force_generic_plan``: for any, made once and kept.
+        """
+        self.connection.execute(f"set plan_cache_mode = {mode}".encode())
+        given = f"({self.values[name]})" if self.values[name] else ""
+        rows = self.connection.execute(f'explain (format json) execute "{name}"{given}'.encode()).fetchall()
+        return list(steps(rows[0][0][0]["Plan"]))
+
+
+def value(name: str, kind: str) -> str:
+    """A literal of type *kind* that stands for what *name* may be."""
+    element = kind.removesuffix("[]")
+    one = sample(name, element)
+    return f"array[{one}]::{kind}" if kind.endswith("[]") else one
+
+
+def sample(name: str, kind: str) -> str:
+    if kind == "uuid":
+        number = 2 if "customer" in name or "derived" in name else 1
+        expression = million.place(number, "g") if "message" not in name else million.MESSAGE
+        return re.sub(r"\bg\b", "7", expression)
+    if kind == "bigint" and name in {"me", "holder", "worker"}:
+        return "1::bigint"
+    samples = {"bigint": str(NOW), "integer": "100", "smallint": "1", "boolean": "true", "bytea": r"'\x00'"}
+    return f"{samples.get(kind, json.dumps('production').replace(chr(34), chr(39)))}::{kind}"
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    # Nobody else analyses: what the planner knows is what a test says it knows.
+    quick = {"fsync": "off", "wal_level": "minimal", "max_wal_senders": 0, "max_wal_size": "4GB"}
+    with running_postgres(autovacuum="off", shared_buffers="256MB", **quick) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def empty(server: Server) -> Iterator[Planner]:
+    million.make(server, "empty")
+    yield from planner(server, "empty")
+
+
+@pytest.fixture(scope="module")
+def vacuumed(server: Server) -> Iterator[Planner]:
+    million.make(server, "vacuumed")
+    server.execute("vacuum analyze")
+    yield from planner(server, "vacuumed")
+
+
+@pytest.fixture(scope="module")
+def filled_since(server: Server) -> Iterator[Planner]:
+    """Every plan was made and kept when the tables were empty, and the server knew it."""
+    million.make(server, "filled_since")
+    server.execute("vacuum analyze")
+    for made in planner(server, "filled_since"):
+        for name in NAMES:
+            made.plan(name, "force_generic_plan")
+        million.fill(server, "filled_since", BURST, indexes_last=False)
+        yield made
+
+
+@pytest.fixture(scope="module")
+def unanalysed(server: Server) -> Iterator[Planner]:
+    million.make(server, "million")
+    million.fill(server, "million", MILLION, indexes_last=True)
+    yield from planner(server, "million")
+
+
+@pytest.fixture(scope="module")
+def analysed(server: Server, unanalysed: Planner) -> Iterator[Planner]:
+    server.execute("analyze")
+    yield from planner(server, "million")
+
+
+def planner(server: Server, schema: str) -> Iterator[Planner]:
+    made = Planner(server, schema)
+    yield made
+    made.connection.close()
+
+
+# The order is that of time: the table of a million rows is looked at before it is analysed.
+@pytest.mark.parametrize("mode", ["force_custom_plan", "force_generic_plan"], ids=["custom", "generic"])
+@pytest.mark.parametrize("state", ["empty", "vacuumed", "filled_since", "unanalysed", "analysed"])
+def test_an_index_answers(request: pytest.FixtureRequest, state: str, mode: str) -> None:
+    planner: Planner = request.getfixturevalue(state)
+
+    found = {name: {step.goes_through() for step in planner.plan(name, mode)} - {None} for name in NAMES}
+
+    assert {name: tables for name, tables in found.items() if tables and name not in THROUGH} == {}
+
+
+@pytest.mark.parametrize("mode", ["force_custom_plan", "force_generic_plan"], ids=["custom", "generic"])
+def test_nothing_big_is_sorted(analysed: Planner, mode: str) -> None:
+    found = {name: any(step.sorts_too_many() for step in analysed.plan(name, mode)) for name in NAMES}
+
+    assert [name for name, sorted_ in found.items() if sorted_ and name not in THROUGH] == []
