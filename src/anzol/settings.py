@@ -8,12 +8,12 @@ import difflib
 import json
 import os
 import re
+import warnings
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from ipaddress import IPv4Network, IPv6Network, ip_network
-from pathlib import Path
 from typing import Annotated, Any, Final, Self
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
 from pydantic import (
     BeforeValidator,
@@ -32,6 +32,7 @@ from anzol.addresses import PORTS as OPEN_PORTS
 from anzol.errors import SettingsError
 from anzol.retry import DEFAULT_SCHEDULE
 from anzol.storage.face import Retention
+from anzol.storage.places import SCHEMA, Place, SqlitePlace, place_of
 
 PREFIX: Final = "ANZOL_"
 UNITS: Final = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -41,6 +42,8 @@ KUBERNETES: Final = re.compile(r"ANZOL_PORT(_.*)?|ANZOL_SERVICE_.*", re.ASCII)
 DEFAULT_URL: Final = "sqlite:///anzol.db"
 SHORTEST_OLD_KEY: Final = 4  # characters; less is a piece of a key that has a comma in it
 Network = IPv4Network | IPv6Network
+# A class method of that name, which Pydantic has superseded, is not needed.
+warnings.filterwarnings("ignore", 'Field name "schema" in "Settings" shadows', UserWarning)
 
 
 def read_duration(value: Any) -> Any:
@@ -110,11 +113,23 @@ class Settings(BaseSettings):
 
     database_url: str = Field(
         default=DEFAULT_URL,
-        description="Where everything is kept: sqlite:///anzol.db, or with an absolute path sqlite:////var/lib/anzol.db.",
+        repr=False,
+        description="Where everything is kept: sqlite:///anzol.db, with an absolute path sqlite:////var/lib/anzol.db, "
+        "or postgresql://user:password@host:5432/database.",
+    )
+    schema: str = Field(  # type: ignore[assignment]  # a class method that Pydantic has superseded
+        default=SCHEMA,
+        description="PostgreSQL: the schema that holds Anzol's tables, and nothing else.",
+    )
+    pooler: bool = Field(
+        default=False,
+        description="PostgreSQL: a pooler that lends connections by the transaction, such as PgBouncer, is between. "
+        "LISTEN and prepared statements are not used then.",
     )
     secret_key: SecretStr | None = Field(
         default=None,
-        description="Encrypts endpoints' secrets and headers. Without it a key file anzol.key is made by the database.",
+        description="Encrypts endpoints' secrets and headers; required on PostgreSQL. On SQLite, without it a key file "
+        "anzol.key is made by the database.",
     )
     old_secret_keys: Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(read_keys)] = Field(
         default=(),
@@ -205,7 +220,7 @@ class Settings(BaseSettings):
             settings = handler(data)
         except ValidationError as error:
             raise refused(error, cls.known()) from None  # its context would show the values
-        database_path(settings.database_url)
+        settings.check_place()
         check_proxy(settings.proxy_url)
         check_old_keys(settings.secret_key, settings.old_secret_keys)
         return settings
@@ -221,15 +236,25 @@ class Settings(BaseSettings):
         return is_development()
 
     @property
-    def database(self) -> Path:
-        """The absolute path of the database.
+    def place(self) -> Place:
+        """Where the database is: a SQLite file, or a schema of a PostgreSQL database. As text it shows no password.
 
         Raises:
-            SettingsError: the path is the default one, on a platform that throws files away.
+            SettingsError: it is the default file, on a platform that throws files away.
         """
         if "database_url" not in self.model_fields_set:
             refuse_fleeting_disk(os.environ)
-        return database_path(self.database_url)
+        return place_of(self.database_url, schema=self.schema, pooler=self.pooler)
+
+    def check_place(self) -> None:
+        """Refuse a URL that cannot be used, and what is set for PostgreSQL beside one of SQLite."""
+        place = place_of(self.database_url, schema=self.schema, pooler=self.pooler)
+        for name in ("schema", "pooler"):
+            if isinstance(place, SqlitePlace) and name in self.model_fields_set:
+                raise SettingsError(
+                    f"{PREFIX}{name.upper()} is set, and the database is a SQLite file, which has none.",
+                    do="Take it away, or name a PostgreSQL database in ANZOL_DATABASE_URL.",
+                )
 
     @property
     def mark(self) -> str:
@@ -286,29 +311,14 @@ def meant(name: str, names: list[str]) -> str:
     return f"Did you mean {near[0]}?" if near else f"There are: {', '.join(names)}."
 
 
-def database_path(url: str) -> Path:
-    """Return the absolute path of a ``sqlite:///`` URL; refuse every other URL."""
-    scheme, colon, rest = url.partition("://")
-    engine = scheme.partition("+")[0].lower()
-    if engine in ("postgresql", "postgres"):
-        raise SettingsError(
-            "ANZOL_DATABASE_URL is a PostgreSQL database, which this version cannot use yet.",
-            do="Use a SQLite file, such as sqlite:///anzol.db; a session of your PostgreSQL can be passed to send.",
-        )
-    if not colon or engine != "sqlite" or "?" in rest or not rest.startswith("/") or len(rest) < 2:
-        raise SettingsError("ANZOL_DATABASE_URL is not a database's URL.", do="Write it like sqlite:///anzol.db.")
-    if rest[1:] == ":memory:":
-        raise SettingsError("A database in memory forgets what it accepted.", do="Write it like sqlite:///anzol.db.")
-    return Path(unquote(rest[1:])).absolute()
-
-
 def refuse_fleeting_disk(variables: Mapping[str, str]) -> None:
     """Refuse the default path where the disk goes with the container: what was accepted would be lost."""
     for variable, platform in (("KUBERNETES_SERVICE_HOST", "Kubernetes"), ("AWS_LAMBDA_FUNCTION_NAME", "AWS Lambda")):
         if variable in variables:
             raise SettingsError(
                 f"This runs on {platform}, where the file anzol.db would be lost with its container.",
-                do="Set ANZOL_DATABASE_URL to a file on a disk that stays, such as sqlite:////data/anzol.db.",
+                do="Set ANZOL_DATABASE_URL to a PostgreSQL database, or to a file on a disk that stays, such as "
+                "sqlite:////data/anzol.db.",
             )
 
 

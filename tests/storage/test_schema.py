@@ -206,16 +206,15 @@ async def test_a_file_that_the_app_uses_too_is_no_copy(tmp_path: Path) -> None:
     assert (tmp_path / "anzol.key").exists()
 
 
-@pytest.mark.parametrize("url", ["postgresql://localhost/app", "mysql://x", "anzol.db", "sqlite://", "sqlite:/x.db"])
+@pytest.mark.parametrize("url", ["mysql://x", "anzol.db", "sqlite://", "sqlite:/x.db"])
 def test_another_kind_of_database_is_refused(url: str) -> None:
     with pytest.raises(SettingsError, match=r"sqlite:///anzol\.db"):
         open_storage(url)
 
 
-@pytest.mark.parametrize("url", ["sqlite:///:memory:", "sqlite:///"])
-def test_a_database_in_memory_is_refused(url: str) -> None:
+def test_a_database_in_memory_is_refused() -> None:
     with pytest.raises(SettingsError, match="memory"):
-        open_storage(url)
+        open_storage("sqlite:///:memory:")
 
 
 async def test_keys_are_changed_while_it_runs(path: Path) -> None:

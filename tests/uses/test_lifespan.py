@@ -199,7 +199,7 @@ def test_start_up_stores_what_is_declared(shop: Shop) -> None:
     with TestClient(shop.app):
         pass
 
-    with closing(sqlite3.connect(shop.settings.database)) as database:
+    with closing(sqlite3.connect(str(shop.settings.place))) as database:
         names = [name for (name,) in database.execute("select name from anzol_event_type order by name")]
     assert names == ["new-subscription", "stopped"]
 
@@ -211,8 +211,8 @@ def test_start_up_says_once_where_the_database_is(shop: Shop, caplog: pytest.Log
         with TestClient(shop.app):
             pass
 
-    said = [record.getMessage() for record in caplog.records if str(shop.settings.database) in record.getMessage()]
-    assert said == [f"The database is {shop.settings.database}."]
+    said = [record.getMessage() for record in caplog.records if str(shop.settings.place) in record.getMessage()]
+    assert said == [f"The database is {shop.settings.place}."]
 
 
 def test_start_up_warns_of_doubtful_declarations(shop: Shop, caplog: pytest.LogCaptureFixture) -> None:

@@ -10,7 +10,6 @@ import weakref
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
-from urllib.parse import quote
 
 from anzol.addresses import check_url
 from anzol.catalog import Catalog, Encoded, Envelope, EventType
@@ -23,6 +22,7 @@ from anzol.registry import Records
 from anzol.settings import Settings
 from anzol.storage.face import Storage
 from anzol.storage.foreign import ForeignOutbox
+from anzol.storage.places import PostgresPlace, SqlitePlace
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -80,10 +80,19 @@ class Core:
         """Return the database, ready: migrated, and its deployment mark checked."""
         storage = self.opened()
         if self._ready_in != os.getpid():
+            await self._migrate_in_development()
             await storage.prepare(deployment=self.settings.mark)
             self._ready_in = os.getpid()
         self.used()
         return storage
+
+    async def _migrate_in_development(self) -> None:
+        """Bring PostgreSQL up to date where it is nobody's decision; a SQLite file is brought up to date everywhere."""
+        place = self.settings.place
+        if self.settings.dev and isinstance(place, PostgresPlace):
+            from anzol.storage.opening import migrate
+
+            await migrate(place)
 
     def storage_sync(self) -> Storage:
         """As `storage`, from code without an event loop."""
@@ -214,21 +223,22 @@ class LazySchedule(Sequence[timedelta]):
 
 
 def open_storage(settings: Settings, clock: Clock) -> Storage:
-    """Make the storage that the settings name; it opens its file when it is first used.
+    """Make the storage that the settings name; it opens its database when it is first used.
 
     Raises:
-        SettingsError: the folder of the database is not there.
+        SettingsError: the folder of the database is not there; on PostgreSQL, the secret key or asyncpg is missing.
         VaultError: the key file is gone, or cannot be read or made.
     """
     from anzol.storage import opening
 
-    path = settings.database
-    if not path.parent.is_dir():
-        raise SettingsError(f"The folder {path.parent} of the database is not there.", do="Make it, or name another.")
+    place = settings.place
+    if isinstance(place, SqlitePlace) and not place.path.parent.is_dir():
+        folder = place.path.parent
+        raise SettingsError(f"The folder {folder} of the database is not there.", do="Make it, or name another.")
     key = settings.secret_key.get_secret_value() if settings.secret_key else None
     old = tuple(key.get_secret_value() for key in settings.old_secret_keys)
-    logger.info("The database is %s.", path)
-    return opening.open_storage(f"sqlite:///{quote(str(path))}", clock=clock, secret_key=key, old_keys=old)
+    logger.info("The database is %s.", place)
+    return opening.storage_at(place, clock=clock, secret_key=key, old_keys=old)
 
 
 def finish(coroutine: Coroutine[Any, Any, T]) -> T:

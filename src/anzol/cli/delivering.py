@@ -90,7 +90,7 @@ class Delivering:
             self._working = working
             for number in (signal.SIGTERM, signal.SIGINT):
                 asyncio.get_running_loop().add_signal_handler(number, self._on_signal)
-            where = self._webhooks.settings.database
+            where = self._webhooks.settings.place
             how = "" if self._line else " Ctrl-C stops it."
             self._screen.progress(f"Worker {os.getpid()} delivers from {where}.{how}")
             telling = asyncio.create_task(self._tell(working))

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from anzol.cli.facts import Facts, look_at_file, look_at_key, most_descriptors, now, read_storage
 from anzol.cli.opening import closing, opened
 from anzol.errors import AnzolError, AppError, SettingsError
+from anzol.storage.places import PostgresPlace
 
 if TYPE_CHECKING:
     from anzol.app import Webhooks
@@ -52,13 +53,16 @@ def about_database(facts: Facts, webhooks: Webhooks) -> Facts:
     """Add the settings, the files, and what is in the database if it can be opened as it is."""
     try:
         settings = webhooks.settings
-        path = settings.database
+        place = settings.place
     except SettingsError as error:
         return replace(facts, settings_error=error)
-    facts = replace(facts, settings=settings, database=look_at_file(path), key=look_at_key(path))
-    if not path.exists():
+    facts = replace(facts, settings=settings)
+    if isinstance(place, PostgresPlace):
         return facts
-    return about_contents(facts, webhooks, path)
+    facts = replace(facts, database=look_at_file(place.path), key=look_at_key(place.path))
+    if not place.path.exists():
+        return facts
+    return about_contents(facts, webhooks, place.path)
 
 
 def about_contents(facts: Facts, webhooks: Webhooks, path: Path) -> Facts:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from anzol.cli.discovery import find, load
 from anzol.errors import AppError, InvalidValue, StorageError
+from anzol.storage.places import SqlitePlace
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -87,9 +88,10 @@ def of_database(url: str | None) -> Webhooks:
 
 
 def check_there(settings: Settings) -> None:
-    """Refuse to look into a database that is not there: reading would make an empty one."""
-    if not settings.database.exists():
+    """Refuse to look into a SQLite file that is not there: reading would make an empty one."""
+    place = settings.place
+    if isinstance(place, SqlitePlace) and not place.path.exists():
         raise StorageError(
-            f"There is no database {settings.database}.",
+            f"There is no database {place}.",
             do=f"Check --database or {URL}; `anzol migrate` makes it, and so does the app when it starts.",
         )

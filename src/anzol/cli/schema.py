@@ -12,9 +12,11 @@ import typer
 
 from anzol.cli.options import App, Database, Json, Yes, command
 from anzol.errors import OutboxMissing, StorageError
+from anzol.storage.places import PostgresPlace
 
 if TYPE_CHECKING:
     from anzol.app import Webhooks
+    from anzol.cli.screen import Screen
 
 
 def register(program: typer.Typer) -> None:
@@ -56,9 +58,13 @@ def migrate_own(app: str | None, database: str | None, *, check: bool, sql: bool
     from anzol.cli.screen import Screen
 
     webhooks = opened(app, database)
-    path = webhooks.settings.database
-    there, here = versions(path)
+    place = webhooks.settings.place
     screen = Screen(as_json=json)
+    if isinstance(place, PostgresPlace):
+        migrate_postgres(place, check=check, sql=sql, screen=screen)
+        return
+    path = place.path
+    there, here = versions(path)
     if sql:
         text = missing_sql(there)
         screen.result({"sql": text}, text or "-- nothing is missing")
@@ -69,6 +75,16 @@ def migrate_own(app: str | None, database: str | None, *, check: bool, sql: bool
     screen.result(data, told(path, there, here, done=not check))
     if check and there < here:
         raise typer.Exit(Exit.FAILED)
+
+
+def migrate_postgres(place: PostgresPlace, *, check: bool, sql: bool, screen: Screen) -> None:
+    """Do it on PostgreSQL."""
+    import asyncio
+
+    from anzol.storage.opening import migrate
+
+    applied = asyncio.run(migrate(place))
+    screen.result({"database": str(place), "applied": list(applied)}, f"{place}: {len(applied)} applied")
 
 
 async def prepared(webhooks: Webhooks) -> None:
@@ -191,7 +207,7 @@ def adopt(
     check_there(webhooks.settings)
     screen = Screen(as_json=json)
     what = "; what waits is called off" if withdraw_pending else "; what waits is delivered from here"
-    meant = f"{webhooks.settings.database} would be the deployment {webhooks.settings.mark!r}{what}"
+    meant = f"{webhooks.settings.place} would be the deployment {webhooks.settings.mark!r}{what}"
     if not yes:
         screen.result({"done": False}, f"{meant}; add --yes to do it")
         return

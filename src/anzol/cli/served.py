@@ -143,7 +143,7 @@ def announce(plan: Plan, app: FastAPI, webhooks: Webhooks) -> None:
         "inbox": plan.inbox,
         "deliver to": plan.receiving(plan.inbox_for or "demo"),
     }
-    facts = {"webhooks": list(webhooks.catalog.names), "database": str(webhooks.settings.database)}
+    facts = {"webhooks": list(webhooks.catalog.names), "database": str(webhooks.settings.place)}
     lines = [
         f"{called(plan, app)} is running. Ctrl-C stops it.",
         *(f"  {name:<11}{link}" for name, link in links.items()),

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import importlib.util
 import sqlite3
 from pathlib import Path
-from typing import Final
-from urllib.parse import unquote
+from typing import TYPE_CHECKING, Final
 
 from anzol.clock import Clock, SystemClock
 from anzol.errors import SettingsError, VaultError
+from anzol.storage.face import Storage
+from anzol.storage.places import SCHEMA, Place, PostgresPlace, place_of
 from anzol.storage.sqlite.engine import SqliteStorage
 from anzol.storage.vault import Vault, key_file
 
-SQLITE: Final = "sqlite:///"
+if TYPE_CHECKING:
+    from anzol.storage.postgres.engine import PostgresStorage
+
 KEY_FILE: Final = "anzol.key"
+MAKE_A_KEY: Final = 'python -c "import secrets; print(secrets.token_urlsafe(32))"'
 
 
 def open_storage(
@@ -23,43 +28,98 @@ def open_storage(
     secret_key: str | None = None,
     old_keys: tuple[str, ...] = (),
     patience: float = 5.0,
-) -> SqliteStorage:
+    schema: str = SCHEMA,
+    pooler: bool = False,
+) -> Storage:
     """Return the storage at *url*; nothing is opened until it is used.
 
     Args:
-        url: ``sqlite:///anzol.db`` (relative to the working directory) or ``sqlite:////srv/anzol.db``.
-        secret_key: Seals secrets; without one, a file ``anzol.key`` beside the database holds it, made if need be.
+        url: ``sqlite:///anzol.db`` (relative to the working directory), ``sqlite:////srv/anzol.db``, or
+            ``postgresql://user:password@host:port/database``.
+        secret_key: Seals secrets. On SQLite, without one, a file ``anzol.key`` beside the database holds it, made if
+            need be.
         old_keys: Keys that still open what they sealed.
+        patience: Seconds to wait for others' locks.
+        schema: PostgreSQL: where the tables are.
+        pooler: PostgreSQL: a pooler that lends connections by the transaction is between.
 
     Raises:
-        SettingsError: another kind of database.
+        SettingsError: another kind of database; on PostgreSQL, no secret key, or asyncpg is not installed.
         VaultError: the database was made with a key file that is not there.
     """
-    path = sqlite_path(url)
-    keys = (secret_key or kept_key(path), *old_keys)
-    return SqliteStorage(path, clock=clock or SystemClock(), vault=Vault(keys), patience=patience)
+    place = place_of(url, schema=schema, pooler=pooler)
+    return storage_at(place, clock=clock, secret_key=secret_key, old_keys=old_keys, patience=patience)
 
 
-def sqlite_path(url: str) -> Path:
-    """Return the file that a URL names.
+def storage_at(
+    place: Place,
+    *,
+    clock: Clock | None = None,
+    secret_key: str | None = None,
+    old_keys: tuple[str, ...] = (),
+    patience: float = 5.0,
+) -> Storage:
+    """As `open_storage`, for a URL that has been read."""
+    time = clock or SystemClock()
+    if isinstance(place, PostgresPlace):
+        return open_postgres(place, time, keys(secret_key, old_keys), patience)
+    vault = Vault((secret_key or kept_key(place.path), *old_keys))
+    return SqliteStorage(place.path, clock=time, vault=vault, patience=patience)
+
+
+# --- PostgreSQL
+
+
+def keys(secret_key: str | None, old_keys: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the keys that seal and open; in a database that others may read there is no file to keep one in.
 
     Raises:
-        SettingsError: it names none.
+        SettingsError: there is none.
     """
-    path = unquote(url.removeprefix(SQLITE).partition("?")[0])
-    if not url.startswith(SQLITE):
-        scheme = url.partition(":")[0]
+    if not secret_key:
         raise SettingsError(
-            f"Anzol cannot store in {scheme!r} databases.",
-            do="Use sqlite:///anzol.db, or sqlite:////with/an/absolute/path.db.",
+            "On PostgreSQL, ANZOL_SECRET_KEY is needed: it encrypts the secrets of endpoints.",
+            do=f"Make one and keep it as you keep passwords: {MAKE_A_KEY}",
         )
-    if not path or path == ":memory:":
-        # A database in memory belongs to one connection; Anzol needs several, and promises that nothing is lost.
+    return (secret_key, *old_keys)
+
+
+def open_postgres(place: PostgresPlace, clock: Clock, keys: tuple[str, ...], patience: float) -> PostgresStorage:
+    """Return the storage in a PostgreSQL database."""
+    check_driver()
+    from anzol.storage.postgres.engine import PostgresStorage
+
+    return PostgresStorage(
+        place.url, vault=Vault(keys), schema=place.schema, clock=clock, pooler=place.pooler, patience=patience
+    )
+
+
+def check_driver() -> None:
+    """Refuse to go on without asyncpg.
+
+    Raises:
+        SettingsError: it is not installed.
+    """
+    if importlib.util.find_spec("asyncpg") is None:
         raise SettingsError(
-            "A database in memory cannot hold messages: it is gone when the process ends.",
-            do="Name a file, in tests one in a temporary folder: sqlite:////a/folder/anzol.db.",
+            "For a PostgreSQL database the package asyncpg is needed, and it is not here.",
+            do='pip install "anzol[postgres]"',
         )
-    return Path(path)
+
+
+async def migrate(place: PostgresPlace) -> tuple[int, ...]:
+    """Bring a PostgreSQL database up to date; return the versions that were applied.
+
+    Raises:
+        AnzolError: it could not be done; nothing is half done.
+    """
+    check_driver()
+    from anzol.storage.postgres.migrating import migrate
+
+    return await migrate(place.url, place.schema, pooler=place.pooler)
+
+
+# --- SQLite
 
 
 def kept_key(path: Path) -> str:
