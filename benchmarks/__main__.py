@@ -1,11 +1,10 @@
-"""Run every workload one after another, each in a process of its own, and keep the results."""
+"""Run every benchmark one after another, each in a process of its own, and keep the results."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
 
-WORKLOADS = ("start", "send", "latency", "deliver")
-
-for workload in WORKLOADS:
-    subprocess.run([sys.executable, "-m", f"benchmarks.{workload}", "--keep"], check=True)
+for benchmark in ("start", "send", "workloads"):
+    subprocess.run([sys.executable, "-m", f"benchmarks.{benchmark}", "--keep"], check=True)
+subprocess.run([sys.executable, "-m", "benchmarks.table"], check=True)

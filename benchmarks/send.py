@@ -22,7 +22,8 @@ from fastapi import FastAPI
 from pydantic import BaseModel
 
 from anzol import Settings, Webhooks
-from benchmarks.common import cpu_seconds, quantile, receiver, write_result
+from anzol.bench.receivers import receiver
+from benchmarks.common import cpu_seconds, quantile, write_result
 
 PAUSE = 0.004  # seconds between requests
 
@@ -150,7 +151,7 @@ def main() -> None:
     options = parser.parse_args()
     logging.disable(logging.WARNING)
     with tempfile.TemporaryDirectory() as name, receiver() as target:
-        rows = [prepared(Path(name)), asyncio.run(measured(Path(name), target.url(), options.requests))]
+        rows = [prepared(Path(name)), asyncio.run(measured(Path(name), target.url, options.requests))]
     if options.keep:
         write_result("send", rows)
     else:

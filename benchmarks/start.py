@@ -17,7 +17,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from benchmarks.common import free_port, median, write_result
+from anzol.bench.receivers import free_port
+from benchmarks.common import median, write_result
 
 ROOT = Path(__file__).parent.parent
 ANZOL = str(Path(sys.executable).parent / "anzol")

@@ -11,7 +11,18 @@ from benchmarks.common import RESULTS
 
 README = Path(__file__).parent / "README.md"
 BEGIN, END = "<!-- results -->\n", "<!-- end of results -->\n"
-ORDER = ("deliver", "latency", "send", "start")
+ORDER = (
+    "deliver-sqlite",
+    "deliver-postgresql",
+    "latency-sqlite",
+    "latency-postgresql",
+    "drain-sqlite",
+    "drain-postgresql",
+    "send",
+    "start",
+)
+# What every row of a run has alike is said above its table; the rest of it is in the result's file.
+ALIKE = ("workload", "processes", "requests_by", "receiver", "seconds")
 
 
 def tables() -> Iterator[str]:
@@ -25,7 +36,7 @@ def tables() -> Iterator[str]:
 def table(result: dict[str, Any]) -> Iterator[str]:
     """Yield the lines of one workload: a row for each figure, a column for each run."""
     yield f"### `{result['workload']}`\n\n{result['date']}, {result['machine']}.\n\n"
-    rows = [{key: value for key, value in row.items() if key != "workload"} for row in result["rows"]]
+    rows = [{key: value for key, value in row.items() if key not in ALIKE} for row in result["rows"]]
     for keys, alike in grouped(rows):
         yield "| " + " | ".join(keys) + " |\n" + "|---" * len(keys) + "|\n"
         yield from ("| " + " | ".join(str(row[key]) for key in keys) + " |\n" for row in alike)

@@ -13,8 +13,8 @@ from fastapi import FastAPI
 from pydantic import BaseModel
 
 from anzol.app import Webhooks
-from anzol.bench.places import Database, settings
 from anzol.bench.receivers import Arrivals
+from anzol.bench.sites import Database, settings
 from anzol.errors import BenchError
 
 EVENT: Final = "new-subscription"

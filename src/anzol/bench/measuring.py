@@ -9,10 +9,10 @@ from contextlib import contextmanager
 from typing import Final
 
 from anzol.bench.figures import Figures, Limits, milliseconds
-from anzol.bench.places import Place, place
 from anzol.bench.posting import post_rate
 from anzol.bench.receivers import Receiver, receiver
 from anzol.bench.rounds import Progress, Round
+from anzol.bench.sites import Site, site
 from anzol.bench.sizes import Size
 from anzol.bench.workloads import WORKLOADS
 from anzol.errors import InvalidValue
@@ -42,7 +42,7 @@ def measure(
         BenchError: deliveries have come to a halt.
     """
     check_names(names)
-    with ended_by_signals(), place(database) as where, receiver(with_receiver) as target:
+    with ended_by_signals(), site(database) as where, receiver(with_receiver) as target:
         limits = measured_limits(where, target, size, progress)
         run = Round(where, size, progress, limits, target)
         for name in names or NAMES:
@@ -58,7 +58,7 @@ def check_names(names: Sequence[str]) -> None:
             )
 
 
-def measured_limits(where: Place, target: Receiver, size: Size, progress: Progress) -> Limits:
+def measured_limits(where: Site, target: Receiver, size: Size, progress: Progress) -> Limits:
     """Measure what the machine can do without Anzol."""
     progress.step("limits: the receiver, and the bare driver", 3)
     requests, requests_by = post_rate(target, seconds=size.limit_seconds)

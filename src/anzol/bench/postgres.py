@@ -11,9 +11,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from anzol.bench.places import Database, undisturbed, variables
 from anzol.bench.posting import BODY_SIZE
-from anzol.errors import SettingsError, StorageError, StorageUnreachable
+from anzol.bench.sites import Database, undisturbed, variables
+from anzol.errors import StorageError, StorageUnreachable
+from anzol.storage.opening import check_driver, migrate
+from anzol.storage.places import PostgresPlace
 from anzol.workerthread import new_loop
 
 if TYPE_CHECKING:
@@ -27,7 +29,6 @@ CONNECTIONS: Final = 4  # that insert at a time: commits of several share a flus
 PAUSE: Final = 0.004  # seconds between commits that are timed
 SAFETY: Final = ("fsync", "synchronous_commit", "full_page_writes")
 TABLES: Final = """
-create schema if not exists {schema};
 create table if not exists {schema}.bare_message (
     id uuid primary key, customer_id uuid, customer text, event_type text, content_type text, created_at bigint,
     body bytea
@@ -62,7 +63,7 @@ BODY: Final = b"y" * BODY_SIZE
 
 
 @dataclass(frozen=True, slots=True)
-class PostgresPlace:
+class PostgresSite:
     """A database of a PostgreSQL server.
 
     ``left`` are schemas of runs that were killed, or that are under way elsewhere: they are told of, not touched.
@@ -77,7 +78,7 @@ class PostgresPlace:
         return "postgresql"
 
     @classmethod
-    def found(cls, url: str) -> PostgresPlace:
+    def found(cls, url: str) -> PostgresSite:
         """Look whether the database will do.
 
         Raises:
@@ -92,6 +93,7 @@ class PostgresPlace:
         """Give a schema that is not there yet, and drop it at the end, whatever comes."""
         schema = PREFIX + secrets.token_hex(6)
         try:
+            run(migrate(PostgresPlace(self.url, "", schema)))
             yield PostgresDatabase(self.url, schema, variables(self.url, schema=schema))
         finally:
             with undisturbed():
@@ -170,7 +172,7 @@ async def with_raw_ids(connection: asyncpg.Connection) -> None:
     await connection.set_type_codec("uuid", schema="pg_catalog", encoder=bytes, decoder=bytes, format="binary")
 
 
-async def examined(connection: asyncpg.Connection) -> PostgresPlace:
+async def examined(connection: asyncpg.Connection) -> PostgresSite:
     """Find out whether the server is new enough, lets us make a schema, and how durable it is."""
     number = int(await connection.fetchval("show server_version_num"))
     if number < OLDEST * 10_000:
@@ -187,7 +189,7 @@ async def examined(connection: asyncpg.Connection) -> PostgresPlace:
     weak = [f"{what} off" for what in SAFETY if await connection.fetchval(f"show {what}") == "off"]
     version = await connection.fetchval("show server_version")
     described = ", ".join([f"PostgreSQL {version.split()[0]}", *weak])
-    return PostgresPlace("", described, tuple(row[0] for row in left))
+    return PostgresSite("", described, tuple(row[0] for row in left))
 
 
 def like(prefix: str) -> str:
@@ -208,9 +210,8 @@ async def connected(url: str, act: Callable[[asyncpg.Connection], Awaitable[T]])
     """
     import asyncpg
 
-    plain = "postgresql://" + url.partition("://")[2]
     try:
-        connection = await asyncpg.connect(plain, timeout=PATIENCE)
+        connection = await asyncpg.connect(url, timeout=PATIENCE)
     except (OSError, TimeoutError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError) as cause:
         said = str(cause) or type(cause).__name__
         raise StorageUnreachable(
@@ -220,14 +221,6 @@ async def connected(url: str, act: Callable[[asyncpg.Connection], Awaitable[T]])
         return await act(connection)
     finally:
         await connection.close()
-
-
-def check_driver() -> None:
-    """Refuse to go on without asyncpg."""
-    try:
-        import asyncpg  # noqa: F401 - only whether it is there
-    except ImportError as cause:
-        raise SettingsError("asyncpg is not installed.", do="pip install 'anzol[postgres]'") from cause
 
 
 def run(coroutine: Coroutine[Any, Any, T]) -> T:

@@ -30,20 +30,25 @@ HEADERS: Final = {  # as long as those of a delivery
 
 def post_rate(target: Receiver, *, seconds: float) -> tuple[float, str]:
     """Return how many POSTs a second *target* answers, and what posted on 64 connections: ``wrk`` where it is there."""
-    wrk = shutil.which("wrk")
-    if wrk is not None and (rate := wrk_rate(wrk, target, seconds=max(1, round(seconds)))):
+    program = wrk()
+    if program is not None and (rate := wrk_rate(program, target, seconds=max(1, round(seconds)))):
         return rate, WRK
     with asyncio.Runner(loop_factory=new_loop) as runner:
         return runner.run(own_rate(target, seconds=seconds)), OWN
 
 
-def wrk_rate(wrk: str, target: Receiver, *, seconds: int) -> float | None:
+def wrk() -> str | None:
+    """Return where ``wrk`` is, if it is there."""
+    return shutil.which("wrk")
+
+
+def wrk_rate(program: str, target: Receiver, *, seconds: int) -> float | None:
     """Return what ``wrk`` measures; None where it says nothing."""
     with TemporaryDirectory(prefix="anzol-bench-") as folder:
         script = Path(folder) / "post.lua"
         script.write_text("\n".join(wrk_lines()))
         url = f"http://127.0.0.1:{target.port}/limit"
-        command = [wrk, "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "-s", str(script), url]
+        command = [program, "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "-s", str(script), url]
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=seconds + 30)  # noqa: S603 - wrk
     found = re.search(r"Requests/sec:\s+([\d.]+)", done.stdout)
     return float(found[1]) if found else None

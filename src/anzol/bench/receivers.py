@@ -21,6 +21,7 @@ from anzol.bench.children import child, guarded, until
 OWN: Final = "own"
 NGINX: Final = "nginx"
 FLUSHED: Final = 5.0  # seconds by which either has written its log, by far
+PATIENCE: Final = 5.0  # seconds for nginx to listen
 CONFIGURATION: Final = """
 daemon off; worker_processes 1; pid {folder}/nginx.pid; error_log {folder}/error.log crit;
 events {{ worker_connections 8192; }}
@@ -133,7 +134,7 @@ def answering_nginx(program: str, folder: Path) -> Iterator[Receiver]:
     port = free_port()
     (folder / "nginx.conf").write_text(CONFIGURATION.format(folder=folder, port=port))
     with guarded([program, "-p", str(folder), "-c", str(folder / "nginx.conf")]):
-        if not until(lambda: listens(port), seconds=5):
+        if not until(lambda: listens(port), seconds=PATIENCE):
             raise NotStarted
         yield Receiver(NGINX, port, folder / "seen.log")
 

@@ -9,8 +9,8 @@ from typing import Any, Protocol, TypeVar
 
 from anzol.bench.application import Sent
 from anzol.bench.figures import Checked, Figures, Limits, checked, lowest, machine, milliseconds
-from anzol.bench.places import Database, Place
 from anzol.bench.receivers import Arrivals, Receiver
+from anzol.bench.sites import Database, Site
 from anzol.bench.sizes import Size
 from anzol.workerthread import new_loop
 
@@ -33,7 +33,7 @@ class Progress(Protocol):
 class Round:
     """What all variants of one run share."""
 
-    place: Place
+    site: Site
     size: Size
     progress: Progress
     limits: Limits
@@ -96,7 +96,7 @@ def figures(
     return Figures(
         workload=variant.workload,
         variant=variant.name,
-        engine=run.place.engine,
+        engine=run.site.engine,
         endpoints=variant.endpoints,
         processes=variant.processes,
         rate=round(rate, 1),
@@ -123,5 +123,5 @@ def figures(
         commit_p50_ms=round(limits.commit_p50_ms, 2),
         commit_p99_ms=round(limits.commit_p99_ms, 2),
         receiver=target.kind,
-        machine=machine(run.place.described),
+        machine=machine(run.site.described),
     )

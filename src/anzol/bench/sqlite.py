@@ -13,8 +13,8 @@ from tempfile import TemporaryDirectory
 from typing import Final
 from urllib.parse import quote
 
-from anzol.bench.places import Database, variables
 from anzol.bench.posting import BODY_SIZE
+from anzol.bench.sites import Database, variables
 
 PAUSE: Final = 0.004  # seconds between commits that are timed
 TABLES: Final = """
@@ -40,7 +40,7 @@ BODY: Final = b"y" * BODY_SIZE
 
 
 @dataclass(frozen=True, slots=True)
-class SqlitePlace:
+class SqliteSite:
     """A temporary folder for SQLite files."""
 
     folder: Path

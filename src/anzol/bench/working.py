@@ -21,7 +21,7 @@ from fastapi import APIRouter
 
 from anzol.app import Webhooks
 from anzol.bench.children import Child, child
-from anzol.bench.places import Database, of_environment
+from anzol.bench.sites import Database, of_environment
 from anzol.workerthread import new_loop
 
 

@@ -9,10 +9,10 @@ from typing import Final
 
 from anzol.bench.application import Sent, make_app, make_endpoints, recorded, send_all, send_one
 from anzol.bench.figures import Figures
-from anzol.bench.places import Database
 from anzol.bench.posting import post_delays
 from anzol.bench.receivers import OWN, Arrivals, Receiver, receiver
 from anzol.bench.rounds import Measured, Round, Variant, figures, on_loop, verified
+from anzol.bench.sites import Database
 from anzol.bench.working import cpu, workers
 
 WARM: Final = 500  # messages that go before, so that connections are open and code is warm
@@ -33,7 +33,7 @@ def deliver(run: Round) -> Iterator[Figures]:
 def deliver_variant(run: Round, variant: Variant) -> Figures:
     """Measure and verify one number of endpoints and of processes."""
     run.progress.step(f"deliver, {variant.name}", run.size.messages)
-    with run.place.fresh() as database:
+    with run.site.fresh() as database:
         arrivals = run.receiver.arrivals()
         measured = on_loop(delivering(run, database, arrivals, variant))
         return figures(run, variant, measured, verified(measured, arrivals, database), target=run.receiver)
@@ -66,7 +66,7 @@ def latency(run: Round) -> Iterator[Figures]:
     """Send at a steady rate to one endpoint: from `send` returned to the first byte at the receiver."""
     rate, seconds = run.size.paced_rate, run.size.paced_seconds
     run.progress.step(f"latency, {rate:.0f}/s", int(rate * seconds))
-    with run.place.fresh() as database, receiver(OWN) as target:  # ours tells microseconds
+    with run.site.fresh() as database, receiver(OWN) as target:  # ours tells microseconds
         arrivals = target.arrivals()
         measured = on_loop(pacing(run, database, target, arrivals))
         seen = verified(measured, arrivals, database)
@@ -107,7 +107,7 @@ def drain(run: Round) -> Iterator[Figures]:
     processes = max(1, max(size.processes) - 1)
     name = f"{size.backlog:,} over {to(size.backlog_endpoints)}"
     run.progress.step(f"drain, {name}", 2 * size.backlog)
-    with run.place.fresh() as database:
+    with run.site.fresh() as database:
         arrivals = run.receiver.arrivals()
         measured = on_loop(draining(run, database, arrivals, processes=processes))
         variant = Variant("drain", name, size.backlog_endpoints, processes)

@@ -13,7 +13,8 @@ from tempfile import TemporaryDirectory
 from typing import Final, Protocol
 
 from anzol.errors import SettingsError, StorageError
-from anzol.settings import PREFIX, Settings, database_path
+from anzol.settings import PREFIX, Settings
+from anzol.storage.places import PostgresPlace, SqlitePlace, place_of
 
 LOOPBACK: Final = "127.0.0.0/8"
 SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -41,7 +42,7 @@ class Database(Protocol):
         ...
 
 
-class Place(Protocol):
+class Site(Protocol):
     """An engine, and where on it.
 
     ``described`` names the version and what in its settings makes it faster than it would be in production.
@@ -59,39 +60,40 @@ class Place(Protocol):
 
 
 @contextmanager
-def place(url: str | None) -> Iterator[Place]:
+def site(url: str | None) -> Iterator[Site]:
     """Find out where to measure: a PostgreSQL database; beside a SQLite file; without *url* in a temporary folder.
 
     Raises:
         SettingsError: the URL is none, or the folder of the file is not there.
         StorageError: the database does not answer, is too old, or does not let us make a schema.
     """
-    if url and url.partition("://")[0].partition("+")[0].lower() in ("postgresql", "postgres"):
-        from anzol.bench.postgres import PostgresPlace
+    named = place_of(url) if url else None
+    if isinstance(named, PostgresPlace):
+        from anzol.bench.postgres import PostgresSite
 
-        yield PostgresPlace.found(url)
+        yield PostgresSite.found(named.url)
         return
-    from anzol.bench.sqlite import SqlitePlace
+    from anzol.bench.sqlite import SqliteSite
 
-    folder = containing(url) if url else None
+    folder = containing(named) if named else None
     try:
         temporary = TemporaryDirectory(prefix="anzol-bench-", dir=folder)
     except OSError as cause:
         raise StorageError(f"No folder can be made in {folder}: {cause.strerror}.") from cause
     with temporary as name:
-        yield SqlitePlace(Path(name))
+        yield SqliteSite(Path(name))
 
 
-def containing(url: str) -> Path:
-    """Return the folder of a SQLite URL's file; the file itself is not looked at.
+def containing(named: SqlitePlace) -> Path:
+    """Return the folder of a SQLite file; the file itself is not looked at.
 
     Raises:
-        SettingsError: it is no such URL, or there is no such folder.
+        SettingsError: there is no such folder.
     """
-    path = database_path(url)
-    if not path.parent.is_dir():
-        raise SettingsError(f"The folder {path.parent} of the database is not there.", do="Make it, or name another.")
-    return path.parent
+    folder = named.path.parent
+    if not folder.is_dir():
+        raise SettingsError(f"The folder {folder} of the database is not there.", do="Make it, or name another.")
+    return folder
 
 
 def settings(database: Database, *, worker: bool) -> Settings:
