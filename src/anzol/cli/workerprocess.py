@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import signal
 import socket
@@ -19,6 +20,8 @@ STARTING: Final = 10.0  # seconds that one that does not work yet may take to en
 HASTE: Final = 5.0  # seconds that one may take to end at once
 MARGIN: Final = 5.0  # seconds beyond its own deadline, before it is killed
 ANSWER: Final = 3.0  # seconds that one may take to answer
+
+log = logging.getLogger("anzol.supervisor")
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +145,11 @@ class WorkerProcess:
         return code
 
     def _kill_after(self, seconds: float) -> None:
-        self._timers.append(asyncio.get_running_loop().call_later(seconds, self._signal, signal.SIGKILL))
+        self._timers.append(asyncio.get_running_loop().call_later(seconds, self._kill, seconds))
+
+    def _kill(self, seconds: float) -> None:
+        log.error("Worker process %d did not end in time (%.0f s) and is killed.", self.pid, seconds)
+        self._signal(signal.SIGKILL)
 
     def _signal(self, number: int) -> None:
         with suppress(ProcessLookupError):
