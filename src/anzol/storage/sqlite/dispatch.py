@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from anzol.grants import share
+from anzol.storage.backlogs import Backlogs
 from anzol.storage.face import Claim, Content, Dispatched, Grant, Order, Profile
+from anzol.storage.placing import Placing
 from anzol.storage.rows import profile_of
-from anzol.storage.sqlite.backlog import Backlogs
-from anzol.storage.sqlite.fanout import Placing, claimed_rows, fan_out
+from anzol.storage.sqlite.fanout import claimed_rows, fan_out
 from anzol.storage.sqlite.work import Work, encode, give_back
 
 IN_FLIGHT: Final = 1  # on FIFO lanes: the one before has not ended
@@ -25,7 +26,7 @@ class Memory:
     seqs: dict[bytes, int] = field(default_factory=dict)
     ids: dict[int, bytes] = field(default_factory=dict)
     after: bytes = b""
-    backlogs: Backlogs = field(default_factory=Backlogs)
+    backlogs: Backlogs[int] = field(default_factory=Backlogs)
 
     def learn(self, rows: Iterable[tuple[int, bytes]]) -> None:
         """Remember endpoints; only of committed rows."""
@@ -96,10 +97,10 @@ def take(work: Work, me: int, most: int) -> list[int]:
 
 def expand(
     work: Work, me: int, order: Order, rooms: dict[int, int], take: int, memory: Memory
-) -> tuple[Placing, int, list[Any]]:
+) -> tuple[Placing[int], int, list[Any]]:
     """Fan out; return what was decided, how many outbox rows, and what was claimed as it was made."""
     if order.fan_out < 1:
-        return Placing(me, work.now, rooms, 0, 0), 0, []
+        return Placing[int](me, work.now, rooms, 0, 0), 0, []
     # An idle lane jumps the queue, so only while nobody is in the queue.
     overdue = work.one("lane_overdue", now=work.now) is not None
     placing, fanned_out, memory.after = fan_out(

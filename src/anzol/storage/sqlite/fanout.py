@@ -3,92 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final
 
+from anzol.storage.backlogs import Backlogs
 from anzol.storage.face import Order
-from anzol.storage.sqlite.backlog import Backlogs
+from anzol.storage.placing import Match, Placing
+from anzol.storage.sqlite.backlog import bound
 from anzol.storage.sqlite.work import Work, encode
 
 PAGE: Final = 1000  # endpoints that one outbox row is expanded to in one round
 ROUND: Final = 2000  # endpoints looked at in one round
-
-
-@dataclass(slots=True)
-class Match:
-    """An endpoint that a message is for, and how its lane stands."""
-
-    outbox: int
-    message: int
-    endpoint: int
-    deliver_at: int | None
-    paused: int
-    fifo: int
-    holder: int | None
-    parked: int
-    turn_at: int | None
-    full: int  # it was over the bound of its backlog
-    waiting: int  # something that goes before: due and unclaimed; on FIFO endpoints anything pending
-
-
-@dataclass(slots=True)
-class Placing:
-    """The decisions of one round of fan-out, pending row by pending row.
-
-    ``claimed`` and ``rows`` are in the order of the rows; ``look`` are held lanes with more due rows than were claimed.
-    """
-
-    me: int
-    now: int
-    rooms: dict[int, int]
-    take: int
-    new_room: int
-    taken: list[int] = field(default_factory=list)
-    touched: dict[int, int] = field(default_factory=dict)
-    look: set[int] = field(default_factory=set)
-    rows: list[tuple[int, int, int, int, int | None]] = field(default_factory=list)
-    _behind: set[int] = field(default_factory=set)
-    _held: set[int] = field(default_factory=set)
-
-    def place(self, match: Match) -> None:
-        """Decide on one delivery: claimed at once, or left to be looked for."""
-        due_at = max(self.now, match.deliver_at or 0)
-        held = self._holds(match)
-        claimed = held and due_at <= self.now and self._claims(match)
-        if not claimed:
-            self._leave(match, due_at, held)
-        self.rows.append((match.endpoint, match.message, due_at, match.paused, self.me if claimed else None))
-
-    def _holds(self, match: Match) -> bool:
-        if match.holder == self.me or match.endpoint in self._held:
-            return True
-        idle = match.holder is None and match.turn_at is None and not match.parked and not match.paused
-        if not idle or match.endpoint in self.touched or len(self.taken) >= self.take:
-            return False
-        self.taken.append(match.endpoint)
-        self._held.add(match.endpoint)
-        self.rooms[match.endpoint] = self.new_room
-        return True
-
-    def _claims(self, match: Match) -> bool:
-        room = self.rooms.get(match.endpoint, 0)
-        if match.parked or match.paused or match.waiting or match.endpoint in self._behind or room < 1:
-            return False
-        self.rooms[match.endpoint] = room - 1
-        if match.fifo:
-            self._behind.add(match.endpoint)
-        return True
-
-    def _leave(self, match: Match, due_at: int, held: bool) -> None:
-        if match.fifo:
-            self._behind.add(match.endpoint)
-        if match.paused:
-            return
-        if held and due_at <= self.now:
-            self._behind.add(match.endpoint)
-            self.look.add(match.endpoint)
-        else:
-            self.touched[match.endpoint] = min(due_at, self.touched.get(match.endpoint, due_at))
 
 
 @dataclass(slots=True)
@@ -138,8 +63,8 @@ def within_budget(work: Work, taken: Sequence[Taken]) -> tuple[list[Taken], set[
 
 
 def fan_out(
-    work: Work, me: int, order: Order, rooms: dict[int, int], take: int, after: bytes, backlogs: Backlogs
-) -> tuple[Placing, int, bytes]:
+    work: Work, me: int, order: Order, rooms: dict[int, int], take: int, after: bytes, backlogs: Backlogs[int]
+) -> tuple[Placing[int], int, bytes]:
     """Expand outbox rows into pending rows; return what was decided, how many rows, and the next customer's turn."""
     placing = Placing(me, work.now, rooms, take if order.idle_lanes else 0, order.new_room)
     taken, after = take_outbox(work, order.fan_out, after)
@@ -149,7 +74,7 @@ def fan_out(
     ids = encode([row.id for row in chosen])
     make_customers(work, chosen)
     matches = [Match(*row) for row in sorted(work.gathered("matches", outbox=ids, page=PAGE, now=work.now))]
-    for match in backlogs.bound(work, matches, order.backlog):
+    for match in bound(work, backlogs, matches, order.backlog):
         placing.place(match)
     write(work, placing)
     forget_unwanted(work, chosen, matches, partly)
@@ -165,7 +90,7 @@ def make_customers(work: Work, chosen: Sequence[Taken]) -> None:
         work.run("customers_of_messages", messages=encode(unknown), now=work.now)
 
 
-def write(work: Work, placing: Placing) -> None:
+def write(work: Work, placing: Placing[int]) -> None:
     """Store pending rows and what changed of the lanes."""
     first = work.number("anzol_pending", len(placing.rows)) if placing.rows else 0
     work.insert("pending_new", [(first + offset, *row) for offset, row in enumerate(placing.rows)])
@@ -175,7 +100,7 @@ def write(work: Work, placing: Placing) -> None:
         work.run("lanes_touch", lanes=encode(list(placing.touched.items())))
 
 
-def forget_unwanted(work: Work, chosen: Sequence[Taken], matches: Sequence[Match], partly: set[int]) -> None:
+def forget_unwanted(work: Work, chosen: Sequence[Taken], matches: Sequence[Match[int]], partly: set[int]) -> None:
     """Mark messages that nobody gets: they are kept for a shorter time."""
     wanted = {match.outbox for match in matches}
     nobody = [row.message for row in chosen if row.id not in wanted and row.id not in partly and not row.cursor]
@@ -191,7 +116,7 @@ def move_on(work: Work, chosen: Sequence[Taken], partly: set[int]) -> None:
     work.run("outbox_done", outbox=encode([row.id for row in chosen]))
 
 
-def claimed_rows(placing: Placing, first: int) -> list[Any]:
+def claimed_rows(placing: Placing[int], first: int) -> list[Any]:
     """Return (id, endpoint, message, due_at) of the rows that were claimed as they were made."""
     return [
         (first + offset, endpoint, message, due_at)
