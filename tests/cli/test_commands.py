@@ -329,7 +329,7 @@ def test_a_second_signal_stops_a_worker_at_once(world: World, endpoint: str, rec
         worker.kill()
         worker.communicate()
 
-    assert worker.returncode == 0
+    assert worker.returncode == 1
 
 
 # --- migrate, adopt
