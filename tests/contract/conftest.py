@@ -10,7 +10,6 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, Protocol
 
-import asyncpg
 import pytest
 
 from anzol import ids
@@ -30,8 +29,8 @@ from anzol.storage.face import (
     Settled,
     Storage,
 )
-from anzol.storage.postgres import migrations
 from anzol.storage.postgres.engine import PostgresStorage
+from anzol.storage.postgres.migrating import migrate
 from anzol.storage.sqlite.engine import SqliteStorage
 from anzol.storage.vault import Vault
 from tests.postgres import Server
@@ -185,17 +184,11 @@ async def on_sqlite(path: Path, clock: OwnedClock, *, on_the_loop: bool) -> Asyn
     await made.close()
 
 
-async def migrated(server: Server, schema: str) -> None:
-    connection = await asyncpg.connect(server.uri())
-    await migrations.apply(connection, schema)
-    await connection.close()
-
-
 @asynccontextmanager
 async def on_postgres(server: Server, clock: OwnedClock, *, on_the_loop: bool) -> AsyncIterator[Watched]:
     """A storage in a schema of its own; one that listens on the test's loop makes its calls there, as workers do."""
     with server.schema() as schema:
-        await migrated(server, schema)
+        await migrate(server.uri(), schema)
         made = PostgresStorage(server.uri(), schema=schema, clock=clock, vault=Vault([KEY]))
         end = made.listen(lambda: None) if on_the_loop else None
         yield made

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any, Final, Protocol, overload
 
 from anzol import ids
 from anzol.clock import from_micros
@@ -31,10 +31,21 @@ from anzol.model import (
 from anzol.storage.face import Profile
 from anzol.storage.vault import Vault
 
-Row = Sequence[Any]
 log = logging.getLogger("anzol.storage")
 
 CENTURY: Final = timedelta(days=36525)  # what lies further ahead than this is no plan, and soon no number of SQLite's
+
+
+class Row(Protocol):
+    """A row as a driver gives it: values in the order of the query."""
+
+    def __iter__(self) -> Iterator[Any]: ...
+
+    @overload
+    def __getitem__(self, place: int, /) -> Any: ...
+
+    @overload
+    def __getitem__(self, places: slice, /) -> Sequence[Any]: ...
 
 
 def when(micros: int | None) -> datetime | None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from anzol.storage.face import Retention
+from anzol.storage.face import Probe, Retention
 from anzol.storage.postgres import clean, invariants
 from anzol.storage.postgres import deployment as marks
 from anzol.storage.postgres.calls import Calls
 
 SEALED: Final = 500  # endpoints sealed again in one transaction
+WITHDRAWN: Final = 10_000  # deliveries or messages
 
 
 class Keeping(Calls):
@@ -27,9 +28,19 @@ class Keeping(Calls):
         """
         await self.change(marks.prepare, deployment)
 
+    async def probe(self) -> Probe:
+        return await self.change(marks.probe)
+
     async def adopt(self, *, deployment: str, withdraw_pending: bool) -> int:
         """Make a copied or renamed database this deployment's; return how much that waited was withdrawn."""
-        return await self.change(marks.adopt, deployment, withdraw_pending)
+        withdrawn = 0
+        if withdraw_pending:
+            await self.change(marks.withdraw_claims)
+            while page := await self.change(marks.withdraw_page, WITHDRAWN):
+                withdrawn += page
+        # The mark comes last: what is cut off halfway is another deployment's still, and nothing is sent from it.
+        await self.change(marks.adopt, deployment)
+        return withdrawn
 
     async def rekey(self) -> int:
         after: bytes | None = bytes(16)

@@ -1,1 +1,0 @@
-"""Holding back, taking back, sending again: pause, resume, cancel, resend, recover."""

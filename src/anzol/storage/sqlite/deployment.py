@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Final
 
 from anzol import ids
-from anzol.errors import VaultError, WrongDeployment
+from anzol.errors import VaultError
+from anzol.storage import marks
 from anzol.storage.face import Probe
 from anzol.storage.sqlite.migrations import apply, newest
 from anzol.storage.sqlite.migrations import version as version_of
 from anzol.storage.sqlite.work import Work
 
-CANARY: Final = b"anzol"
+KEY_FILE: Final = "anzol.key"
 NOBODY: Final = -1  # no worker has this number
 
 
@@ -22,35 +23,12 @@ def prepare(work: Work, deployment: str) -> None:
     if row is None:
         mark(work, deployment)
     else:
-        judge(work, deployment, *row)
+        marks.judge(work.vault, deployment, *row, key_file=KEY_FILE)
 
 
 def mark(work: Work, deployment: str) -> None:
     """Write the mark."""
-    work.run("deployment_mark", mark=deployment, canary=work.vault.seal(CANARY, "deployment", deployment))
-
-
-def judge(work: Work, deployment: str, marked: str, canary: bytes) -> None:
-    """Refuse another deployment's database, and a key that does not open it.
-
-    Raises:
-        WrongDeployment, VaultError: as they say.
-    """
-    if marked != deployment:
-        raise WrongDeployment(
-            f"The database belongs to the deployment {marked!r}, this is {deployment!r}.",
-            do="If it is a copy that shall live here, run `anzol adopt --withdraw-pending`: nothing waiting in it is "
-            "sent then. If this is its home under a new name, run `anzol adopt`.",
-        )
-    try:
-        work.vault.open(canary, "deployment", marked)
-    except VaultError as cause:
-        raise VaultError(
-            f"The secret key is not the one that the database of {marked!r} was made with.",
-            do="Give the ANZOL_SECRET_KEY it was made with (or put the file anzol.key back beside it). "
-            "If the key is being changed, put the former one (or what is in that file) into ANZOL_OLD_SECRET_KEYS. "
-            "If the key is lost, run `anzol adopt`: every endpoint is disabled and needs a new secret.",
-        ) from cause
+    work.run("deployment_mark", mark=deployment, canary=marks.seal(work.vault, deployment))
 
 
 def probe(work: Work) -> Probe:
@@ -76,7 +54,7 @@ def adopt(work: Work, deployment: str, withdraw_pending: bool) -> int:
     """
     apply(work.connection, work.now)
     row = work.one("deployment")
-    if row is not None and not opens(work, *row):
+    if row is not None and not marks.opens(work.vault, *row):
         for query in ("secrets_lost", "endpoints_lost", "lanes_lost", "outbox_sources_lost"):
             work.run(query, now=work.now)
     withdrawn = 0
@@ -88,14 +66,6 @@ def adopt(work: Work, deployment: str, withdraw_pending: bool) -> int:
         withdrawn += work.run("outbox_withdrawn")
     mark(work, deployment)
     return withdrawn
-
-
-def opens(work: Work, marked: str, canary: bytes) -> bool:
-    """Say whether our key is the database's."""
-    try:
-        return work.vault.open(canary, "deployment", marked) == CANARY
-    except VaultError:
-        return False
 
 
 def rekey_mark(work: Work) -> int:

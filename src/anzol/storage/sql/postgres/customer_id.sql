@@ -1,0 +1,1 @@
+select id from anzol.customer where environment = :environment and uid = :uid

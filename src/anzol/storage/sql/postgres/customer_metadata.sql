@@ -1,0 +1,1 @@
+update anzol.customer set metadata = :metadata where id = :id

@@ -1,0 +1,1 @@
+update anzol.customer set name = :value where id = :id

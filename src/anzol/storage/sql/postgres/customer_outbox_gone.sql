@@ -1,0 +1,1 @@
+delete from anzol.accepted where customer_id = :customer_id

@@ -1,0 +1,7 @@
+select c.id, c.uid, c.name, c.metadata, c.throttle, c.created_at, exists (
+       select 1 from anzol.pause_rule r
+        where r.customer_id = c.id and r.event_type is null and r.endpoint_id is null),
+       c.number
+  from anzol.customer c
+ where c.environment = :environment and c.number < :before and c.deleted_at is null
+ order by c.number desc limit :most

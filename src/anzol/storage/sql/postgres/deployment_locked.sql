@@ -1,0 +1,1 @@
+select mark, canary from anzol.deployment for update

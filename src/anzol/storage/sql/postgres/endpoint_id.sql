@@ -1,0 +1,1 @@
+select id from anzol.endpoint where id = :id and environment = :environment

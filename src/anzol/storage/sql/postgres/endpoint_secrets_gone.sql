@@ -1,0 +1,1 @@
+delete from anzol.endpoint_secret where endpoint_id = any(:endpoints::uuid[])

@@ -1,0 +1,1 @@
+update anzol.endpoint set updated_at = :now where id = :id

@@ -1,0 +1,1 @@
+insert into anzol.lane (endpoint_id, parked) values (:endpoint, :parked)

@@ -1,0 +1,11 @@
+-- Lanes are paused by the rules that hold back whole endpoints; those with an event type mark pending rows.
+update anzol.lane l
+   set parked = l.parked # 2
+  from (select e.id, exists (
+               select 1 from anzol.pause_rule r
+                where r.environment = e.environment and r.event_type is null
+                  and coalesce(r.customer_id, e.customer_id) = e.customer_id
+                  and coalesce(r.endpoint_id, e.id) = e.id) as paused
+          from anzol.endpoint e where e.id = any(:lanes::uuid[])) j
+ where l.endpoint_id = j.id and (l.parked & 2 <> 0) <> j.paused
+returning l.endpoint_id

@@ -1,0 +1,4 @@
+select m.id, coalesce(c.uid, m.customer), m.event_type, m.method, m.content_type, m.body, m.headers, m.query,
+       to_json(m.channels), to_json(m.tags), m.key, m.deliver_at, m.created_at
+  from anzol.message m left join anzol.customer c on c.id = m.customer_id
+ where m.id = :id and m.environment = :environment

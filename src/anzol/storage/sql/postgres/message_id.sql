@@ -1,0 +1,1 @@
+select id from anzol.message where id = :id and environment = :environment

@@ -1,0 +1,1 @@
+insert into anzol.outbox_source (digest, url) values (:digest, :url) on conflict (digest) do nothing

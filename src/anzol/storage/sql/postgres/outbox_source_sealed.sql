@@ -1,0 +1,1 @@
+update anzol.outbox_source set url = :url where digest = :digest

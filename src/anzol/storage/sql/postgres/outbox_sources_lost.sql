@@ -1,0 +1,1 @@
+delete from anzol.outbox_source
