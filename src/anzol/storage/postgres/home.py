@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from asyncpg import Connection
 
 T = TypeVar("T")
-# Connections of one loop, by purpose. With the one that listens a process has at most 9 with a worker, 6 without.
+# Connections of one loop, by purpose. With the one that listens a process has at most 10 with a worker, 6 without.
 # Two of them (waiting) are only opened when a message's key is in somebody's open transaction.
-SIZES: Final = {"accept": 2, "waiting": 2, "dispatch": 1, "settle": 1, "other": 2}
+SIZES: Final = {"accept": 2, "waiting": 2, "dispatch": 1, "settle": 1, "lease": 1, "other": 2}
 
 
 class Home:

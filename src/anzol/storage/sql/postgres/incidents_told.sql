@@ -1,0 +1,1 @@
+delete from anzol.incident where id = any(:ids::bigint[])

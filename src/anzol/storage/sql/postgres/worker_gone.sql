@@ -1,0 +1,1 @@
+delete from anzol.worker where id = :me
