@@ -52,9 +52,9 @@ def awaited_by_frameworks(function: F) -> F:
 class Sessions(Protocol):
     """Writing a message in a caller's own transaction; see `anzol.storage.foreign`."""
 
-    async def write_async(self, session: Any, message: NewMessage) -> None: ...
+    async def write_async(self, session: Any, message: NewMessage) -> Accepted: ...
 
-    def write(self, session: Any, message: NewMessage) -> None: ...
+    def write(self, session: Any, message: NewMessage) -> Accepted: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,15 +133,13 @@ class Recipient:
         """As `send`, for scripts, ``def`` path operations and synchronous sessions; blocks until it is stored."""
         message = self._message(webhook, args, kwargs)
         if self._manner.session is not None:
-            self._intake.sessions.write(self._manner.session, message)
-            return self._answer(Accepted(message.id))
+            return self._answer(self._intake.sessions.write(self._manner.session, message))
         return self._answer(self._intake.storage_sync().accept_sync(message))
 
     async def _send(self, webhook: Webhook, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Message:
         message = self._message(webhook, args, kwargs)
         if self._manner.session is not None:
-            await self._intake.sessions.write_async(self._manner.session, message)
-            return self._answer(Accepted(message.id))
+            return self._answer(await self._intake.sessions.write_async(self._manner.session, message))
         storage = await self._intake.storage()
         return self._answer(await storage.accept(message))
 

@@ -20,6 +20,7 @@ from anzol import ids
 from anzol.errors import AnzolError, InvalidValue, SendError, StorageBusy, StorageError
 from anzol.storage.face import Accepted, NewMessage, Storage
 from anzol.storage.foreign import ForeignOutbox
+from anzol.storage.nudging import planned
 from anzol.storage.outboxrows import Row, unpack
 from anzol.storage.sources import Source, open_source
 
@@ -27,7 +28,6 @@ log = logging.getLogger("anzol.relay")
 
 PAGE: Final = 200  # rows
 FLOOR: Final = 1.0  # seconds between two looks when nothing was said
-AFTER_NUDGE: Final = (0.002, 0.010, 0.050, 0.250)  # seconds: a commit is announced before it is one
 SWEEP_EVERY: Final = 1.0  # seconds
 COMPLAIN_EVERY: Final = 60.0  # seconds
 LAST_WAIT: Final = 5.0  # seconds
@@ -44,8 +44,7 @@ class Pace:
 
     def nudged(self, now: float) -> None:
         """Look soon, several times. However often it is nudged, the look that is planned next is not put off."""
-        sooner = [look for look in self._looks if look < now + AFTER_NUDGE[0]]
-        self._looks = sooner[:1] + [now + after for after in AFTER_NUDGE]
+        self._looks = planned(self._looks, now)
 
     def looked(self, now: float) -> None:
         """Forget the looks that are past."""

@@ -17,9 +17,10 @@ from hypothesis import strategies as st
 from sqlalchemy import create_engine
 
 from anzol import ids
-from anzol.relay import AFTER_NUDGE, COMPLAIN_EVERY, FLOOR, PAGE, SWEEP_EVERY, Mover, Pace, Relay
+from anzol.relay import COMPLAIN_EVERY, FLOOR, PAGE, SWEEP_EVERY, Mover, Pace, Relay
 from anzol.storage.face import Accepted, NewMessage
 from anzol.storage.foreign import ForeignOutbox
+from anzol.storage.nudging import AFTER_NUDGE
 from anzol.storage.sources import FileSource, SqlalchemySource
 from tests.sessions import hosts
 from tests.sessions.memory import Ledger

@@ -62,9 +62,9 @@ REFUSED = {
     "an async engine": (create_async_engine("sqlite+aiosqlite://"), "which has no transaction.*Open one"),
     "a sessionmaker": (sessionmaker(), "which has no transaction.*Open one"),
     "an async sessionmaker": (async_sessionmaker(), "which has no transaction.*Open one"),
-    "asyncpg": (driver_class("asyncpg.connection", "Connection"), "comes with PostgreSQL support"),
-    "asyncpg's pool": (driver_class("asyncpg.pool", "PoolConnectionProxy"), "comes with PostgreSQL support"),
-    "psycopg": (driver_class("psycopg", "AsyncConnection"), "comes with PostgreSQL support"),
+    "asyncpg's pool": (driver_class("asyncpg.pool", "Pool"), "which has no transaction.*Open one"),
+    "psycopg's pool": (driver_class("psycopg_pool.pool", "ConnectionPool"), "which has no transaction.*Open one"),
+    "psycopg2": (driver_class("psycopg2.extensions", "connection"), "which Anzol cannot write with"),
     "a string": ("app.db", r"builtins\.str, which Anzol cannot write with.*Session, AsyncSession"),
     "a file's cursor": (sqlite3.connect(":memory:").cursor(), r"sqlite3\.Cursor, which Anzol cannot write with"),
 }
@@ -128,7 +128,7 @@ def test_where_a_failed_statement_ends_the_transaction_the_table_is_looked_for_f
     tmp_path: Path, engine: sqlalchemy.Engine, foreign: ForeignOutbox, message: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As on PostgreSQL, played on SQLite."""
-    monkeypatch.setattr("anzol.storage.foreign.UNSPOILT", ())
+    monkeypatch.setattr("anzol.storage.beside.UNSPOILT", ())
     hosts.prepare(tmp_path / "bare.db", outbox=False)
     statements: list[str] = []
     bare = create_engine(f"sqlite:///{tmp_path / 'bare.db'}")

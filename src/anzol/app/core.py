@@ -43,7 +43,7 @@ class Core:
     def __init__(self, source: Source, settings: Settings | None) -> None:
         self.source = source
         self.clock: Clock = SystemClock()
-        self.sessions = ForeignOutbox(self.storage, self.storage_sync)
+        self.sessions = ForeignOutbox(self.storage, self.storage_sync, self.opened)
         self._settings = settings
         self._opened: dict[str, Storage] = {}
         self._intake: Intake | None = None
@@ -63,7 +63,7 @@ class Core:
         """Stand on other settings and another clock, as a test bench does; return what puts all back as it was."""
         former = self._settings, self.clock, self.sessions, self._opened, self._intake, self._ready_in
         self._settings, self.clock = settings, clock
-        self.sessions = ForeignOutbox(self.storage, self.storage_sync)
+        self.sessions = ForeignOutbox(self.storage, self.storage_sync, self.opened)
         self._opened, self._intake, self._ready_in = {}, None, 0
 
         def back() -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from anzol.storage.beside import plain_cursor, waiting_rows
+from anzol.storage.callers import Kind, connection_of, kind_of
 from anzol.storage.face import NewMessage
-from anzol.storage.foreign import Kind, connection_of, kind_of, plain_cursor, waiting_rows
 from anzol.storage.outboxrows import Row, unpack
 
 if TYPE_CHECKING:
