@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
 from anzol.errors import AnzolError, SchemaOutdated, StorageBusy, StorageError, StorageUnreachable
@@ -19,8 +20,10 @@ UNDO: Final = 5.0  # seconds for a rollback, before the connection is thrown awa
 # Who stands still in the middle of a transaction (a stopped process, a machine that sleeps) must not hold its locks.
 ASLEEP: Final = "20s"
 # The server keeps the plan of a prepared statement. One that it made when a table was empty reads the table from end to
-# end, and goes on so when a burst has filled it, until autovacuum comes by: so an index wherever there is one.
+# end, and goes on so when a burst has filled it, until autovacuum comes by. So an index wherever there is one, and no
+# plan for long.
 PLANNER: Final = {"jit": "off", "enable_seqscan": "off"}
+KEEP_PLANS: Final = 10.0  # seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,40 +107,47 @@ class Line:
     Args:
         open_one: Opens a connection.
         size: How many there may be.
+        keep_plans: Seconds after which the server is to plan anew.
     """
 
-    def __init__(self, open_one: Callable[[], Awaitable[Connection]], size: int) -> None:
+    def __init__(
+        self, open_one: Callable[[], Awaitable[Connection]], size: int, *, keep_plans: float = KEEP_PLANS
+    ) -> None:
         self._open = open_one
-        self._free: list[Connection] = []
+        self._free: list[tuple[Connection, float]] = []  # and until when its plans are kept
         self._turn = asyncio.Semaphore(size)
+        self._keep_plans = keep_plans
 
     @asynccontextmanager
     async def borrow(self) -> AsyncIterator[Connection]:
         """Lend a connection; waits while all are lent."""
         async with self._turn:
-            connection = await self._take()
+            connection, planned_until = await self._take()
             try:
+                if planned_until < monotonic():
+                    await connection.execute("discard plans")
+                    planned_until = monotonic() + self._keep_plans
                 yield connection
             finally:
                 if not connection.is_closed():
-                    self._free.append(connection)
+                    self._free.append((connection, planned_until))
 
-    async def _take(self) -> Connection:
+    async def _take(self) -> tuple[Connection, float]:
         while self._free:
-            connection = self._free.pop()
+            connection, planned_until = self._free.pop()
             if not connection.is_closed():
-                return connection
-        return await self._open()
+                return connection, planned_until
+        return await self._open(), monotonic() + self._keep_plans
 
     async def close(self) -> None:
         """Close those that are not lent."""
         while self._free:
-            await shut(self._free.pop())
+            await shut(self._free.pop()[0])
 
     def terminate(self) -> None:
         """Cut those that are not lent."""
         while self._free:
-            self._free.pop().terminate()
+            self._free.pop()[0].terminate()
 
 
 async def shut(connection: Connection) -> None:

@@ -5,5 +5,5 @@ update anzol.lane l
                       when d.due_at is not null then greatest(d.due_at, :now) end
   from unnest(:lanes::uuid[]) as g (endpoint_id)
   left join lateral (select n.due_at from anzol.next_due n where n.endpoint_id = g.endpoint_id) d on true
- where l.endpoint_id = g.endpoint_id
+ where l.endpoint_id = g.endpoint_id and l.endpoint_id = any(:lanes::uuid[])
 returning l.holder, l.parked = 0 and l.turn_at is not null

@@ -7,5 +7,5 @@ update anzol.lane l
                   and coalesce(r.customer_id, e.customer_id) = e.customer_id
                   and coalesce(r.endpoint_id, e.id) = e.id) as paused
           from anzol.endpoint e where e.id = any(:lanes::uuid[])) j
- where l.endpoint_id = j.id and (l.parked & 2 <> 0) <> j.paused
+ where l.endpoint_id = j.id and l.endpoint_id = any(:lanes::uuid[]) and (l.parked & 2 <> 0) <> j.paused
 returning l.endpoint_id
