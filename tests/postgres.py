@@ -37,8 +37,10 @@ CONNECTIONS = 300
 GUARD = """
 exec 2>/dev/null
 read -r _
-kill -QUIT "$(head -n 1 "$1/data/postmaster.pid")"
-while kill -0 "$(head -n 1 "$1/data/postmaster.pid")"; do sleep 0.05; done
+for file in "$1"/*.pid "$1/data/postmaster.pid"; do
+    kill -QUIT "$(head -n 1 "$file")"
+    while kill -0 "$(head -n 1 "$file")"; do sleep 0.05; done
+done
 rm -rf "$1"
 """
 
@@ -195,7 +197,7 @@ def running_postgres(*, tcp: bool = False, **settings: object) -> Iterator[Serve
 
 @contextmanager
 def guarded(folder: Path) -> Iterator[None]:
-    """Let *folder*, and a server that still runs in it, outlive this process by no more than a moment."""
+    """Let *folder*, and programs that still run in it (those of its ``.pid`` files), outlive us by a moment only."""
     guard = subprocess.Popen(["sh", "-c", GUARD, "guard", folder], stdin=subprocess.PIPE, start_new_session=True)
     try:
         yield

@@ -16,23 +16,25 @@ FORM = "('0000000{kind}-0000-7000-8000-' || lpad(to_hex({number}), 12, '0'))::uu
 # As those of `anzol.ids`: milliseconds in front.
 MESSAGE = f"(lpad(to_hex({START // 1000} + g), 12, '0') || '70008' || lpad(to_hex(g), 15, '0'))::uuid"
 
-SMALL = """
+FEW = 5
+CAST = """
 insert into anzol.customer (id, environment, uid, created_at)
-select {customer}, 'production', 'c' || g, {start} from generate_series(1, {customers}) g;
+select {customer}, 'production', 'c' || g, {start}
+  from generate_series({first}, least({last}, {customers} - 1)) g;
 
 insert into anzol.endpoint (id, environment, customer_id, url, enabled_at, created_at, updated_at)
 select {endpoint}, 'production', {customer_of}, 'https://example.com', {start}, {start}, {start}
-  from generate_series(0, {endpoints} - 1) g;
+  from generate_series({first}, {last}) g;
 
 insert into anzol.endpoint_secret (endpoint_id, value, created_at)
-select {endpoint}, '\\x00', {start} from generate_series(0, {endpoints} - 1) g;
+select {endpoint}, '\\x00', {start} from generate_series({first}, {last}) g;
 
 insert into anzol.worker (host, pid, version, process, started_at, expires_at, term)
-select 'here', g, '1', 'p', {start}, {start} + 30000000, 30000000 from generate_series(1, 4) g;
+select 'here', g, '1', 'p', {start}, {start} + 30000000, 30000000 from generate_series({first}, least({last}, 3)) g;
 
 insert into anzol.lane (endpoint_id, turn_at, holder)
-select {endpoint}, case when g % 4 < 2 then {start} + g end, case when g % 4 > 1 then 1 + g % 4 end
-  from generate_series(0, {endpoints} - 1) g
+select {endpoint}, case when g % 4 < 2 then {start} + g end, case when g % 4 > 1 then g % 4 end
+  from generate_series({first}, {last}) g
 """
 BIG = {
     "message": """
@@ -50,7 +52,7 @@ BIG = {
     # The last ones are in flight.
     "pending": """
         insert into anzol.pending (endpoint_id, message_id, due_at, holder)
-        select {endpoint}, {message}, {start} + g * {step}, case when g > {rows} - 400 then 1 end
+        select {endpoint}, {message}, {start} + g * {step}, case when g > {rows} - 400 then 2 end
           from generate_series(1, {rows}) g""",
     "delivery": """
         insert into anzol.delivery (message_id, endpoint_id, state, cause, attempts, ended_at)
@@ -67,19 +69,21 @@ def place(kind: int, number: str) -> str:
     return FORM.format(kind=kind, number=number)
 
 
-def filled(text: str, schema: str, rows: int = 0) -> str:
+def filled(text: str, schema: str, *, rows: int = 0, first: int = 0, last: int = 0) -> str:
     """*text* with its expressions, in *schema*."""
     text = text.format(
         message=MESSAGE,
         endpoint=place(1, f"g % {ENDPOINTS}"),
         next_endpoint=place(1, f"(g + 1) % {ENDPOINTS}"),
         customer=place(2, "g"),
-        customer_of=place(2, f"1 + g % {ENDPOINTS} % {CUSTOMERS}"),
+        customer_of=place(2, f"g % {CUSTOMERS}"),
         customers=CUSTOMERS,
         endpoints=ENDPOINTS,
         start=START,
         step=STEP,
         rows=rows,
+        first=first,
+        last=last,
     )
     return in_schema(text, schema)
 
@@ -93,13 +97,18 @@ def make(server: Server, schema: str) -> None:
         server.execute(f"alter table {schema}.{table} set unlogged")
 
 
+def settle(server: Server, schema: str) -> None:
+    """A few customers with an endpoint each; nothing was ever sent, or all of it is long done."""
+    server.execute(filled(CAST, schema, first=0, last=FEW - 1))
+
+
 def fill(server: Server, schema: str, rows: int, *, indexes_last: bool) -> None:
-    """Put *rows* into each of the big tables, and what belongs to them into the others.
+    """Put *rows* into each of the big tables, and what belongs to them into the others, where a few are already.
 
     Args:
         indexes_last: Make the indexes when the rows are there: half the time, but plans that were made before are gone.
     """
-    server.execute(filled(SMALL, schema))
+    server.execute(filled(CAST, schema, first=FEW, last=ENDPOINTS - 1))
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(lambda table: fill_table(server, schema, table, rows, indexes_last), BIG))
 
@@ -112,6 +121,6 @@ def fill_table(server: Server, schema: str, table: str, rows: int, indexes_last:
     indexes = server.execute(find, f"{schema}.{table}") if indexes_last else []
     for name, _ in indexes:
         server.execute(f"drop index {schema}.{name}")
-    server.execute(filled(BIG[table], schema, rows))
+    server.execute(filled(BIG[table], schema, rows=rows))
     for _, definition in indexes:
         server.execute(f"set maintenance_work_mem = '128MB'; {definition}")
