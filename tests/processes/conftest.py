@@ -160,8 +160,7 @@ class Program:
 
     @staticmethod
     def _read(stream: Any, lines: list[str]) -> None:
-        for line in stream:
-            lines.append(line)
+        lines.extend(stream)
 
     @property
     def pid(self) -> int:
