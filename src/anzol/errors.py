@@ -21,7 +21,7 @@
     ├── NameNotResolved           a host's name has no address, or nobody answered for it
     ├── VerificationError         a received webhook is not what it claims to be
     ├── AppError                  the FastAPI app was not found, or importing it failed
-    ├── PortTaken                 `anzol dev` cannot listen on its port
+    ├── PortTaken                 a port of `anzol dev` or of health cannot be listened on
     ├── BenchError                `anzol bench` could not measure
     └── StorageError              the database could not do it
         ├── StorageBusy           it was locked for longer than the wait allowed
@@ -159,7 +159,7 @@ class AppError(AnzolError):
 
 
 class PortTaken(AnzolError):
-    """`anzol dev` cannot listen on its port: another program has it, or it is not for this user."""
+    """A port cannot be listened on: another program has it, or it is not for this user."""
 
 
 class BenchError(AnzolError):

@@ -9,13 +9,13 @@ import socket
 from collections.abc import Coroutine
 from contextlib import AsyncExitStack
 from functools import partial
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
 from anzol.app import Webhooks
 from anzol.app.delivering import rules_of
 from anzol.app.health import Health, Own, live_answer, ready_answer
 from anzol.cli.exits import Exit
-from anzol.cli.healthport import Answer, HealthPort, listening, show_port
+from anzol.cli.healthport import SCOPES, Answer, HealthPort, listening, show_port
 from anzol.cli.line import DRAIN, Facts, Line
 from anzol.cli.opening import closing, opened
 from anzol.cli.screen import Screen
@@ -24,7 +24,6 @@ from anzol.worker import Worker
 from anzol.workerthread import new_loop
 
 T = TypeVar("T")
-SCOPES: Final = ("process", "system")
 
 
 def run_worker(app: str | None, database: str | None, where: tuple[str, int] | None) -> int:

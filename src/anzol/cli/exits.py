@@ -31,7 +31,7 @@ class Exit(IntEnum):
     APP = 3  # no FastAPI app where one was looked for, or importing it failed
     NOT_FOUND = 4  # what was named does not exist: an endpoint, a message, an event type
     DATABASE = 5  # the database is missing, locked, behind, another deployment's, or its key is wrong
-    PORT = 6  # `anzol dev`: the port is taken
+    PORT = 6  # the port to listen on is taken
 
 
 CODES: Final[tuple[tuple[type[AnzolError], Exit], ...]] = (

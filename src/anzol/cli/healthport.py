@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import json
+import os
 import socket
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -21,6 +22,7 @@ from anzol.errors import InvalidValue, PortTaken
 PATIENCE: Final = 5.0  # seconds for a request to arrive, and for its answer to be taken
 LONGEST: Final = 8192  # bytes of a request's head
 MOST: Final = 64  # connections at once
+SCOPES: Final = ("process", "system")
 
 Answer = tuple[int, dict[str, Any]]
 Ask = Callable[[dict[str, str]], Awaitable[Answer]]  # given the query
@@ -80,7 +82,10 @@ class HealthPort:
             return 404, {"detail": f"There is {' and '.join(self._paths)}."}
         if method not in ("GET", "HEAD"):
             return 405, {"detail": "GET or HEAD."}
-        return await ask({name: values[-1] for name, values in parse_qs(parts.query).items()})
+        query = {name: values[-1] for name, values in parse_qs(parts.query).items()}
+        if query.get("scope", SCOPES[0]) not in SCOPES:
+            return 422, {"detail": f"scope is {' or '.join(SCOPES)}."}
+        return await ask(query)
 
 
 def response(status: int, body: dict[str, Any], *, with_body: bool) -> bytes:
@@ -101,16 +106,17 @@ def listening(host: str, port: int) -> socket.socket:
         PortTaken: another program has the port.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    both = host == "::" and socket.has_dualstack_ipv6()
     try:
-        return socket.create_server(
-            (host, port), family=family, dualstack_ipv6=host == "::" and socket.has_dualstack_ipv6()
-        )
-    except socket.gaierror as cause:
-        raise InvalidValue(f"--health-host {host!r} is not an address.", field="health-host") from cause
+        return socket.create_server((host, port), family=family, dualstack_ipv6=both)
     except OSError as cause:
-        if cause.errno == errno.EADDRNOTAVAIL:
-            raise InvalidValue(f"--health-host {host!r} is not of this machine.", field="health-host") from cause
-        what = f"Port {port} of {host} cannot be listened on: {cause.strerror}."
+        if cause.errno not in (errno.EADDRINUSE, errno.EACCES):
+            raise InvalidValue(
+                f"--health-host {host!r} is no address of this machine.",
+                field="health-host",
+                do="0.0.0.0 is all of them.",
+            ) from cause
+        what = f"Port {port} of {host} cannot be listened on: {os.strerror(cause.errno)}."
         raise PortTaken(what, do="Choose another: --health-port.") from cause
 
 
