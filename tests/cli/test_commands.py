@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import sqlite3
 import subprocess
 from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from anzol.cli.looking import worker_line
 from anzol.errors import InvalidValue
+from anzol.model import WorkerCard
 from anzol.signing import SigningKey
 from tests.cli.conftest import ANZOL, Receiver, World, environment, until
 
@@ -275,8 +279,21 @@ def test_status_says_that_work_is_overdue_and_nobody_works(world: World, endpoin
 
     assert result.exit_code == 1
     assert "none; work is overdue: start `anzol worker`" in result.stdout
+    assert re.search(r"longest due   \S+ \S+, for \d+ m?s\n", result.stdout)
     delivered(world)
     assert world.call("status").exit_code == 0
+
+
+def test_status_shows_a_worker_with_its_lease() -> None:
+    began = datetime(2026, 11, 23, 14, tzinfo=UTC)
+    card = WorkerCard(7, "web-1\x1b[2J", 812, "0.1.0", began, began + timedelta(seconds=70), lanes=1, in_flight=12)
+
+    line = worker_line(card, began + timedelta(seconds=43))
+
+    assert line == (
+        "worker 7      web-1\\x1b[2J, process 812, Anzol 0.1.0, since 2026-11-23 14:00:00Z, 1 lane, 12 in flight, "
+        "lease for 27 s more"
+    )
 
 
 # --- worker

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -51,37 +52,40 @@ def status(*, app: App = None, database: Database = None, json: Json = False) ->
     from anzol.cli.screen import Screen
 
     found = run(lambda webhooks: webhooks.status(), app, database)
-    Screen(as_json=json).result(found, told(found))
+    Screen(as_json=json).result(found, told(found, datetime.now(UTC)))
     if found.oldest_due is not None and not found.workers:
         raise typer.Exit(Exit.FAILED)
 
 
-def told(found: Status) -> str:
+def told(found: Status, now: datetime) -> str:
     """Write a status for people."""
-    from anzol.cli.screen import count, moment
+    from anzol.cli.screen import count, moment, span
 
+    since = f", for {span(now - found.oldest_due)}" if found.oldest_due else ""
     lines = [
         f"waiting       {count(found.pending, 'delivery', 'deliveries')}, {found.due:,} of them due",
         f"accepted      {count(found.accepted_waiting, 'message')} not fanned out yet",
         f"in flight     {found.in_flight:,}",
         f"parked        {found.parked:,}",
-        f"longest due   {moment(found.oldest_due)}",
+        f"longest due   {moment(found.oldest_due)}{since}",
         f"endpoints     {found.failing_endpoints:,} failing, {found.disabled_endpoints:,} disabled",
         f"schema        {found.schema_version}",
-        *(worker_line(worker) for worker in found.workers),
+        *(worker_line(worker, now) for worker in found.workers),
     ]
     if not found.workers:
         lines.append("workers       none" + ("; work is overdue: start `anzol worker`" if found.oldest_due else ""))
     return "\n".join(lines)
 
 
-def worker_line(worker: WorkerCard) -> str:
+def worker_line(worker: WorkerCard, now: datetime) -> str:
     """Write one live worker for people."""
-    from anzol.cli.screen import clean, count, moment
+    from anzol.cli.screen import clean, count, moment, span
 
+    lease = span(max(timedelta(), worker.expires_at - now))
     return (
-        f"worker {worker.id:<6} {clean(worker.host)}, process {worker.pid}, since {moment(worker.started_at)}, "
-        f"{count(worker.lanes, 'lane')}, {worker.in_flight:,} in flight"
+        f"worker {worker.id:<6} {clean(worker.host)}, process {worker.pid}, Anzol {clean(worker.version)}, "
+        f"since {moment(worker.started_at)}, {count(worker.lanes, 'lane')}, {worker.in_flight:,} in flight, "
+        f"lease for {lease} more"
     )
 
 
