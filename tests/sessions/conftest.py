@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
@@ -11,8 +12,11 @@ from anzol import ids
 from anzol.relay import Relay
 from anzol.storage.face import NewMessage
 from anzol.storage.foreign import ForeignOutbox
+from anzol.storage.postgres.migrating import migrate
+from tests.postgres import Server
 from tests.sessions import hosts
 from tests.sessions.memory import Ledger
+from tests.sessions.pg import Own
 
 
 @pytest.fixture
@@ -61,3 +65,22 @@ def message() -> Callable[..., NewMessage]:
         )
 
     return make
+
+
+@pytest.fixture(scope="session")
+def shared_database(postgres: Server) -> Iterator[str]:
+    """A host's PostgreSQL database, with its own table and Anzol's schema, and without the outbox."""
+    with postgres.database() as uri:
+        postgres.execute("create table item (id bigint generated always as identity, name text not null)", database=uri)
+        asyncio.run(migrate(uri, "anzol"))
+        yield uri
+
+
+@pytest.fixture
+async def own(postgres: Server, shared_database: str) -> AsyncIterator[Own]:
+    """Anzol's own PostgreSQL database, which is the host's too; empty."""
+    own = Own(postgres, shared_database, "anzol")
+    for table in ("item", "anzol.message", "anzol.message_key", "anzol.accepted", "anzol.deployment"):
+        own.rows(f"delete from {table}")
+    yield own
+    await own.close()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Any
+from typing import Any, cast
 
 import asyncpg
 import psycopg
@@ -15,6 +15,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, c
 from sqlalchemy.orm import Session
 from sqlmodel.ext.asyncio.session import AsyncSession as SqlmodelAsyncSession
 
+from anzol import ids
+from anzol.storage.face import Accept, NewMessage, Storage
+from anzol.storage.foreign import ForeignOutbox
+from anzol.storage.postgres.engine import PostgresStorage
+from anzol.storage.vault import Vault
+from tests.postgres import Server
 from tests.sessions.hosts import ADD, AlchemyHost, AsyncAlchemyHost, Host, Savepoint, async_scoped, scoped
 
 Open = Callable[..., AbstractAsyncContextManager[Host]]
@@ -97,6 +103,8 @@ class AsyncPsycopgHost(Host):
 
 def with_driver(uri: str, driver: str) -> str:
     """Name the driver, as SQLAlchemy wants it."""
+    if driver == "pg8000":  # which knows no folders of sockets
+        uri = uri.replace("host=", "unix_sock=") + "/.s.PGSQL.5432"
     return uri.replace("postgresql://", f"postgresql+{driver}://", 1)
 
 
@@ -211,3 +219,57 @@ ASYNC: dict[str, Open] = {
     "psycopg.AsyncConnection": bare_async_psycopg,
 }
 KINDS = SYNC | ASYNC
+
+
+class Own:
+    """Anzol's own storage in a schema of one database, as the sending side has it; and what lies in it."""
+
+    def __init__(self, server: Server, uri: str, schema: str) -> None:
+        self.server = server
+        self.uri = uri
+        self.schema = schema
+        self.storage = PostgresStorage(uri, schema=schema, vault=Vault(["k" * 43]))
+        self.readied = 0
+        self.foreign = ForeignOutbox(self.ready, self.ready_sync, lambda: self.storage)
+
+    async def ready(self) -> Storage:
+        self.readied += 1
+        return cast("Storage", self.storage)
+
+    def ready_sync(self) -> Accept:
+        self.readied += 1
+        return self.storage
+
+    def rows(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
+        """Ask with a connection beside everything else."""
+        return self.server.execute(statement.replace("anzol.", f"{self.schema}."), *values, database=self.uri)
+
+    @property
+    def bodies(self) -> list[bytes]:
+        """The bodies of the messages that are committed and wait for fan-out, in the order of their ids."""
+        found = self.rows(
+            "select m.body from anzol.accepted a join anzol.message m on m.id = a.message_id order by m.id"
+        )
+        return [body for (body,) in found]
+
+    @property
+    def items(self) -> list[str]:
+        return [name for (name,) in self.rows("select name from item order by id")]
+
+    def message(self, body: bytes = b"{}", *, customer: str = "acme", key: str | None = None) -> NewMessage:
+        """Make a message, later than the ones before; its own time is long past, so that the database's is seen."""
+        return NewMessage(
+            id=ids.new(1_767_225_600_000_000),
+            environment="default",
+            customer=customer,
+            event_type="invoice.paid",
+            method="POST",
+            content_type="application/json",
+            body=body,
+            created_at=1_767_225_600_000_000,
+            key=key,
+        )
+
+    async def close(self) -> None:
+        self.foreign.close()
+        await self.storage.close()
