@@ -135,6 +135,7 @@ def postgres_place(url: str, schema: str, *, pooler: bool) -> PostgresPlace:
     authority, slash, path_and_query = split(rest)
     user, hosts = read_authority(authority)
     database, _, query = path_and_query.partition("?")
+    slash = slash if database else ""  # as in libpq, where an empty name is none
     if "@" in database or "/" in database:
         raise refused("is not readable", f"In a password write / as %2F, ? as %3F, @ as %40. {READABLE}")
     values = read_query(query)
@@ -190,7 +191,7 @@ def check_parameter(name: str, value: str) -> None:
     """Refuse a parameter that would be ignored, or that asyncpg would make a server's setting of."""
     if value.lower() in MEANT_ANYWAY.get(name, ()) or name in TAKEN_AS_GIVEN:
         if name == "sslmode" and value not in SAFETIES:
-            raise refused(f"has sslmode={value}", f"There are: {', '.join(sorted(SAFETIES))}.")
+            raise refused("has an sslmode that libpq does not know", f"There are: {', '.join(sorted(SAFETIES))}.")
         return
     safe = name if re.fullmatch(r"[a-z_]{1,40}", name) else "a parameter that nobody knows"
     raise refused(f"has {safe}, which Anzol cannot keep", INSTEAD.get(name, "Take it out."))

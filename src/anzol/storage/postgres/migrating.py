@@ -10,18 +10,19 @@ import asyncio
 import logging
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
+
+import asyncpg
+from asyncpg import Connection
 
 from anzol.errors import StorageBusy, StorageError
 from anzol.storage.postgres import migrations as known
 from anzol.storage.postgres.connections import Place, connect, explained, shut, transaction
-from anzol.storage.postgres.migrations import MADE, THERE, Standing, in_schema, standing
-
-if TYPE_CHECKING:
-    from asyncpg import Connection
+from anzol.storage.postgres.migrations import MADE, THERE, Standing, standing
+from anzol.storage.postgres.queries import in_schema
 
 log = logging.getLogger("anzol.storage")
 
@@ -35,7 +36,7 @@ DETACHING: Final = "select inhdetachpending from pg_inherits where inhrelid = to
 BLOCKERS: Final = """select b.pid, a.usename, a.application_name, a.state, a.query,
        extract(epoch from statement_timestamp() - a.xact_start)::bigint as age
   from unnest(pg_blocking_pids($1)) as b (pid) left join pg_stat_activity a on a.pid = b.pid"""
-MAY: Final = "select current_user, has_database_privilege(current_database(), 'create')"
+MAY: Final = "select has_database_privilege(current_database(), 'create')"
 SHOWN: Final = 120  # characters of a statement that stands in the way
 
 
@@ -93,13 +94,13 @@ async def connected(place: Place) -> AsyncIterator[Connection]:
 async def turn(guard: Connection, schema: str, patience: Patience) -> AsyncIterator[None]:
     """Wait until no other process migrates; none does until the end.
 
-    The lock belongs to an open transaction: so it holds through a pooler too. It is asked for again and again, since
-    whoever waits for a lock has a snapshot, and ``create index concurrently`` waits for those.
+    The lock belongs to an open transaction: so it holds through a pooler too. It must have no snapshot, for which
+    ``create index concurrently`` would wait: so it is asked for again and again, and without a portal left open.
     """
     key = int.from_bytes(blake2b(f"anzol migrate {schema}".encode(), digest_size=8).digest(), "big", signed=True)
     async with transaction(guard, "begin; set local idle_in_transaction_session_timeout = 0"):
         end = asyncio.get_running_loop().time() + patience.turn
-        while not await guard.fetchval("select pg_try_advisory_xact_lock($1)", key):
+        while await guard.execute(f"select where pg_try_advisory_xact_lock({key})") == "SELECT 0":
             if asyncio.get_running_loop().time() >= end:
                 raise StorageBusy(
                     f"Another process has been migrating for {patience.turn:.0f} s.", do="Wait for it, and try again."
@@ -121,10 +122,12 @@ class Migrating:
         self._place = place
         self._schema = place.schema
         self._patience = patience
+        self._process: int | None = None  # of the server, that works for us; through a pooler it changes
         self._in_the_way: tuple[str, ...] = ()
 
     async def run(self) -> tuple[int, ...]:
         """Apply every migration that is missing, in order."""
+        await self._die_with_us()
         found = await self._settle_in()
         missing = [one for one in known.migrations() if one[0] > found.version]
         for number, name, text in missing:
@@ -132,6 +135,13 @@ class Migrating:
             await self._patiently(f"Migration {number} ({name})", lambda: apply(number, name, text))  # noqa: B023
             log.info("Migration %d (%s) was applied.", number, name)
         return tuple(number for number, _, _ in missing)
+
+    async def _die_with_us(self) -> None:
+        """Have the server look whether we are still there: it would hold our locks until a statement has ended."""
+        if self._place.pooler:  # the session is not ours
+            return
+        with suppress(asyncpg.PostgresError):  # a server on macOS or Windows cannot
+            await self._worker.execute("set client_connection_check_interval = '1s'")
 
     async def _settle_in(self) -> Standing:
         """Make the schema and the list of migrations where they are not there; return how it stands."""
@@ -143,8 +153,8 @@ class Migrating:
             return await standing(self._worker, self._schema)
 
     async def _make_schema(self) -> None:
-        role, may = await self._worker.fetchrow(MAY)
-        if not may:
+        role = await self._worker.fetchval("select current_user")
+        if not await self._worker.fetchval(MAY):
             raise StorageError(
                 f"There is no schema {self._schema}, and the role {role} may not make one.",
                 do=f'Have somebody who may do: create schema "{self._schema}" authorization "{role}"',
@@ -165,7 +175,9 @@ class Migrating:
 
     async def _run_alone(self, statement: str) -> None:
         """Run a statement outside of any transaction, after clearing away what a run that was cut off left of it."""
-        if not self._place.pooler:
+        if self._place.pooler:
+            self._process = None
+        else:
             await self._worker.execute(f"set lock_timeout = '{self._patience.alone * 1000:.0f}ms'")
         index, detach = INDEX.match(statement), DETACH.match(statement)
         if index and await self._worker.fetchval(BROKEN_INDEX, index[1], f'"{self._schema}"'):
@@ -187,6 +199,7 @@ class Migrating:
     async def _transaction(self) -> AsyncIterator[None]:
         lock = f"set local lock_timeout = '{self._patience.lock * 1000:.0f}ms'; set local statement_timeout = 0"
         async with transaction(self._worker, f"begin isolation level read committed; {lock}"):
+            self._process = await self._worker.fetchval("select pg_backend_pid()")
             yield
 
     # --- patience
@@ -198,8 +211,6 @@ class Migrating:
             StorageBusy: through every try somebody did; it says who.
             StorageError: it failed.
         """
-        import asyncpg
-
         for left in reversed(range(self._patience.tries)):
             try:
                 return await self._watched(act())
@@ -221,20 +232,19 @@ class Migrating:
 
     async def _watched(self, act: Coroutine[Any, Any, None]) -> None:
         """Do it, and look meanwhile whom it waits for: afterwards nobody can tell."""
-        process = await self._worker.fetchval("select pg_backend_pid()")
         doing = asyncio.create_task(act)
         try:
             while not (await asyncio.wait({doing}, timeout=self._patience.lock / 2))[0]:
-                self._in_the_way = await self._look(process) or self._in_the_way
+                self._in_the_way = await self._look() or self._in_the_way
             await doing
         finally:
             await cancelled(doing)
 
-    async def _look(self, process: int) -> tuple[str, ...]:
-        import asyncpg
-
+    async def _look(self) -> tuple[str, ...]:
         try:
-            return tuple(told(row) for row in await self._guard.fetch(BLOCKERS, process))
+            rows = await self._guard.fetch(BLOCKERS, self._process)
+            await self._guard.execute("select")  # closes the portal of the query before, and its snapshot
+            return tuple(told(row) for row in rows)
         except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
             log.debug("Whom a migration waits for cannot be seen: %s", error)
             return ()
@@ -250,8 +260,6 @@ async def cancelled(doing: Awaitable[None]) -> None:
 
 def failed(what: str, error: Exception) -> StorageError:
     """Return the error for a statement that failed."""
-    import asyncpg
-
     if isinstance(error, asyncpg.exceptions.InsufficientPrivilegeError):
         do = "Run it as the role that owns the schema, or have that done what `anzol migrate --sql` prints."
         return StorageError(f"{what} was not applied: {error}.", do=do)
