@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Final
 
 from anzol import ids
+from anzol.errors import StorageError
 from anzol.lifecycle import Disabled
 from anzol.model import Customer, Delivery, Endpoint, PauseRule, Secret
 from anzol.storage.face import UNSET, EndpointChanges, NewEndpoint, Progress, Selection, Unset
 from anzol.storage.postgres import clean, recovery, register
-from anzol.storage.postgres.calls import Calls
+from anzol.storage.postgres.calls import Act, Calls, P
+
+log = logging.getLogger("anzol.storage")
 
 ERASED: Final = 500  # messages erased in one transaction
 
@@ -64,19 +68,34 @@ class Registering(Calls):
 
     async def delete_customer(self, environment: str, uid: str) -> None:
         customer_id = await self.change(register.delete_customer, environment, uid)
-        # Page by page: a customer may have millions of messages. What a crash leaves, housekeeping erases.
-        while await self.change(clean.erase, customer_id, ERASED):
-            pass
+        await self._page_by_page("Erasing a customer's messages", clean.erase, customer_id, ERASED)
 
     async def pause(
         self, environment: str, *, customer: str | None, event_type: str | None, endpoint_id: str | None, actor: str
     ) -> PauseRule:
-        return await self.change(recovery.pause, environment, customer, event_type, endpoint_id, actor)
+        rule, judging = await self.change(recovery.pause, environment, customer, event_type, endpoint_id, actor)
+        if judging is not None:
+            await self._page_by_page("Holding back what waits", recovery.judge, judging)
+        return rule
 
     async def resume(
         self, environment: str, *, customer: str | None, event_type: str | None, endpoint_id: str | None
     ) -> int:
-        return await self.change(recovery.resume, environment, customer, event_type, endpoint_id)
+        gone, judging = await self.change(recovery.resume, environment, customer, event_type, endpoint_id)
+        if judging is not None:
+            await self._page_by_page("Making due what was held back", recovery.judge, judging)
+        return gone
+
+    async def _page_by_page(self, what: str, act: Act[P, int], *arguments: P.args, **named: P.kwargs) -> None:
+        """Do what was decided and committed, in short transactions, as it may be millions of rows.
+
+        What a crash leaves, or an error, housekeeping does: the decision stands.
+        """
+        try:
+            while await self.change(act, *arguments, **named):
+                pass
+        except StorageError as error:
+            log.warning("%s goes on with housekeeping: %s", what, error)
 
     async def pause_rules(self, environment: str) -> Sequence[PauseRule]:
         return await self.look(recovery.pause_rules, environment)

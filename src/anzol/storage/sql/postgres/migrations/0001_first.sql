@@ -148,6 +148,7 @@ create table anzol.pending (
     holder bigint, -- the claim, the in-flight mark and the fence in one
     check (interruptions between 0 and attempt)
 ) with (fillfactor = 80, autovacuum_vacuum_scale_factor = 0.0, autovacuum_vacuum_threshold = 5000, autovacuum_vacuum_cost_delay = 0);
+create index pending_held on anzol.pending (holder, endpoint_id) where holder is not null;
 create unique index pending_message on anzol.pending (message_id, endpoint_id);
 create index pending_lane on anzol.pending (endpoint_id, id);
 create index pending_due on anzol.pending (endpoint_id, due_at, id) where holder is null and not paused;
@@ -205,6 +206,18 @@ create table anzol.pause_rule (
     endpoint_id uuid,
     created_at bigint not null,
     actor text not null
+);
+
+-- Pending deliveries that are judged anew by the rules above, after one with an event type was made or taken back: lane by
+-- lane, in pages, up to here.
+create table anzol.judging (
+    id bigint generated always as identity primary key,
+    environment text not null,
+    customer_id uuid,
+    event_type text not null,
+    endpoint_id uuid,
+    after_endpoint uuid not null default '00000000-0000-0000-0000-000000000000',
+    after_pending bigint not null default 0
 );
 
 create table anzol.incident (

@@ -1,0 +1,1 @@
+select id from anzol.customer where erase_through is not null limit :most

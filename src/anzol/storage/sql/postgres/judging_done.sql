@@ -1,0 +1,1 @@
+delete from anzol.judging where id = :id

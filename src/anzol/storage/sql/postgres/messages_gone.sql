@@ -1,0 +1,1 @@
+delete from anzol.message where id = any(:messages::uuid[])
