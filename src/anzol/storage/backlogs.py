@@ -44,7 +44,7 @@ class Bound(Generic[Id]):
 
 
 class Backlogs(Generic[Id]):
-    """What one process knows of the backlogs, between rounds of fan-out. Asked in this order: doubtful, learn, bound."""
+    """What one process knows of the backlogs, between rounds of fan-out. Asked in order: doubtful, learn, bound."""
 
     def __init__(self) -> None:
         self._counts: dict[Id, Count] = {}

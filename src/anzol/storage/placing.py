@@ -1,4 +1,4 @@
-"""What becomes of each delivery that fan-out makes: claimed at once, or left to be looked for. The same on every engine.
+"""What becomes of each delivery that fan-out makes: claimed at once, or left. The same on every engine.
 
 Engines differ in what ids are: row numbers on SQLite, the 16 raw bytes on PostgreSQL.
 """
@@ -32,7 +32,8 @@ class Match(Generic[Id]):
 class Placing(Generic[Id]):
     """The decisions of one round of fan-out, pending row by pending row.
 
-    ``rows`` are (endpoint, message, due at, paused, holder); ``look`` are held lanes with more due rows than were claimed.
+    ``rows`` are (endpoint, message, due at, paused, holder); ``look`` are held lanes with more
+    due rows than were claimed.
     """
 
     me: int

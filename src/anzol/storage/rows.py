@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import lru_cache
@@ -99,15 +99,47 @@ def open_headers(vault: Vault, sealed: bytes | None, *where: bytes | str | int) 
 
 
 def profile_of(row: Row, vault: Vault) -> Profile:
-    """Return the profile in a row of ``profiles``; blobs, and what damage may have reached, are in hexadecimal.
-
-    One that cannot be read, or that has no secrets, is not active: it must not stop the others.
-    """
+    """Return the profile in a row of ``profiles``; blobs, and what damage may have reached, are in hexadecimal."""
     shown, owner, customer, environment, url, headers, prefix, throttle, fifo, schedule, parked, *rest = row
     failures, failing_since, open_until, circuit_step, change_at, sealed, customer_throttle = rest
     raw, customer_id = bytes.fromhex(shown), bytes.fromhex(owner)
     where = (environment, customer_id, raw)
-    inactive = Profile(
+    health = (failures, failing_since, open_until, circuit_step)
+    bare = inactive(raw, customer_id, environment, bool(fifo), health, change_at)
+
+    def whole() -> Profile:
+        secrets = open_secrets(vault, [(version, bytes.fromhex(value)) for version, value in sealed], *where)
+        return replace(
+            bare,
+            customer=text(customer) or "",
+            customer_throttle=rate(customer_throttle),
+            url=text(url) or "",
+            secrets=secrets,
+            headers=open_headers(vault, bytes.fromhex(headers or ""), *where),
+            header_prefix=header_start(text(prefix)),
+            throttle=rate(throttle),
+            schedule=within_reach(read_schedule(text(schedule))),
+            active=bool(secrets) and not parked,
+        )
+
+    return readable(bare, whole)
+
+
+def inactive(
+    raw: bytes,
+    customer_id: bytes,
+    environment: str,
+    fifo: bool,
+    health: tuple[int, int | None, int | None, int],
+    change_at: int | None,
+) -> Profile:
+    """Return a profile with nothing in it that could be damaged, and to which nothing is sent.
+
+    Args:
+        health: Failures, failing since, circuit open until, circuit step.
+    """
+    failures, failing_since, open_until, circuit_step = health
+    return Profile(
         endpoint_id=raw,
         customer="",
         customer_id=customer_id,
@@ -117,7 +149,7 @@ def profile_of(row: Row, vault: Vault) -> Profile:
         headers=(),
         header_prefix=None,
         throttle=None,
-        fifo=bool(fifo),
+        fifo=fifo,
         schedule=None,
         active=False,
         failures=failures,
@@ -126,23 +158,15 @@ def profile_of(row: Row, vault: Vault) -> Profile:
         circuit_step=circuit_step,
         secrets_change_at=change_at,
     )
+
+
+def readable(bare: Profile, whole: Callable[[], Profile]) -> Profile:
+    """Return the whole profile, or the bare one if it cannot be read: it must not stop the others."""
     try:
-        secrets = open_secrets(vault, sealed, *where)
-        return replace(
-            inactive,
-            customer=text(customer) or "",
-            customer_throttle=rate(customer_throttle),
-            url=text(url) or "",
-            secrets=secrets,
-            headers=open_headers(vault, bytes.fromhex(headers or ""), *where),
-            header_prefix=header_start(prefix),
-            throttle=rate(throttle),
-            schedule=delays(schedule),
-            active=bool(secrets) and not parked,
-        )
+        return whole()
     except (VaultError, ValueError, TypeError, OverflowError) as error:
-        unreadable(ids.show(ids.ENDPOINT, raw), error)
-        return inactive
+        unreadable(ids.show(ids.ENDPOINT, bare.endpoint_id), error)
+        return bare
 
 
 def text(value: str) -> str | None:
@@ -151,24 +175,22 @@ def text(value: str) -> str | None:
 
 
 def rate(value: str) -> int | None:
-    """Return a throttle."""
+    """Return the throttle that is given in hexadecimal."""
     shown = text(value)
     if shown is not None and int(shown) < 1:
         raise ValueError(f"{shown} is not a throttle")
     return None if shown is None else int(shown)
 
 
-def header_start(value: str) -> str | None:
+def header_start(prefix: str | None) -> str | None:
     """Return the prefix of headers; one with a line break would write headers of its own."""
-    prefix = text(value)
     if prefix is not None and not TOKEN.fullmatch(prefix):
         raise ValueError(f"{prefix!r} is not the start of a header's name")
     return prefix
 
 
-def delays(value: str) -> tuple[timedelta, ...] | None:
+def within_reach(schedule: tuple[timedelta, ...] | None) -> tuple[timedelta, ...] | None:
     """Return a schedule whose times are all within reach."""
-    schedule = read_schedule(text(value))
     if schedule is not None and not all(timedelta(0) <= delay <= CENTURY for delay in schedule):
         raise ValueError("its schedule has a delay below zero or of more than a century")
     return schedule
@@ -191,12 +213,10 @@ def complain(what: str) -> None:
     log.error(what)
 
 
-def open_secrets(vault: Vault, sealed: Sequence[Row], *where: bytes | str) -> tuple[str, ...]:
-    """Open (version, value) pairs, the newest first; values are in hexadecimal."""
+def open_secrets(vault: Vault, sealed: Iterable[tuple[int, bytes]], *where: bytes | str) -> tuple[str, ...]:
+    """Open (version, value) pairs, the newest first."""
     newest_first = sorted(sealed, key=lambda pair: pair[0], reverse=True)
-    return tuple(
-        vault.open(bytes.fromhex(value), "secret", *where, version).decode() for version, value in newest_first
-    )
+    return tuple(vault.open(value, "secret", *where, version).decode() for version, value in newest_first)
 
 
 def endpoint_of(row: Row) -> Endpoint:

@@ -40,6 +40,12 @@ class Home:
         return await connect(self.place)
 
     @asynccontextmanager
+    async def lend(self, purpose: str) -> AsyncIterator[Connection]:
+        """Lend a connection as it is; behind a pooler, nothing may be asked of it outside a transaction."""
+        async with self._lines[purpose].borrow() as connection:
+            yield connection
+
+    @asynccontextmanager
     async def transaction(self, purpose: str) -> AsyncIterator[Connection]:
         """Lend a connection in an open transaction; it commits at the end."""
         async with self._lines[purpose].borrow() as connection, transaction(connection, self.place.begin):

@@ -1,0 +1,1 @@
+select coalesce(body, '') from anzol.message where id = :id

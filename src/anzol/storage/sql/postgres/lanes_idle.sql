@@ -1,0 +1,4 @@
+-- Whether free lanes wait for their turn; and in which of these lanes, locked before, anything is pending.
+select exists (select from anzol.lane where holder is null and parked = 0 and turn_at <= :now),
+       array(select g.id from unnest(:lanes::uuid[]) as g (id)
+              where exists (select from anzol.pending p where p.endpoint_id = g.id))

@@ -1,0 +1,50 @@
+-- Who wants these messages (the same rule as anzol.subscription), and how each lane stands. Before each: the oldest
+-- message of the same customer that should go before and is not among these, asked only if the endpoint is FIFO.
+with given as materialized (
+    select * from unnest(:outbox::bigint[], :messages::uuid[], :customers::uuid[], :starts::uuid[], :untils::uuid[],
+                         :resent::boolean[])
+        as g (id, message_id, customer_id, start, until, resent)
+),
+found as materialized (
+    select g.id as outbox, g.customer_id, m.id as message_id, e.id as endpoint_id, m.deliver_at,
+           exists (select from anzol.pause_rule r
+                    where r.environment = m.environment and r.event_type = m.event_type
+                      and coalesce(r.customer_id, g.customer_id) = g.customer_id
+                      and coalesce(r.endpoint_id, e.id) = e.id) as paused,
+           e.fifo, l.holder, l.parked, l.turn_at, l."full"
+      from given g
+      join anzol.message m on m.id = g.message_id
+      join anzol.endpoint e
+        on e.customer_id = g.customer_id and e.id > g.start and e.id <= g.until and e.deleted_at is null
+      join anzol.lane l on l.endpoint_id = e.id
+     where e.disabled is null
+       and not (g.resent
+                and (exists (select from anzol.pending p where p.message_id = m.id and p.endpoint_id = e.id)
+                  or exists (select from anzol.delivery d where d.message_id = m.id and d.endpoint_id = e.id)))
+       and case when m.only_endpoint is not null then e.id = m.only_endpoint
+           else (e.created_at <= m.created_at or e.created_at > :now) -- ahead of now: made before the clock was set back
+            and (e.event_types = '{}' or m.event_type = any(e.event_types))
+            and (e.channels = '{}' or e.channels && m.channels)
+           end
+),
+standing as materialized (
+    select f.endpoint_id,
+           case when f.fifo then exists (select from anzol.pending p where p.endpoint_id = f.endpoint_id)
+           else exists (select from anzol.pending p
+                         where p.endpoint_id = f.endpoint_id and p.holder is null and not p.paused and p.due_at <= :now)
+           end as waiting
+      from (select distinct endpoint_id, fifo from found where holder = :me) f
+),
+older as materialized (
+    select f.customer_id,
+           (select a.id from anzol.accepted a
+             where a.customer_id = f.customer_id and a.id < f.last and a.id <> all(:outbox::bigint[])
+             order by a.id limit 1) as id
+      from (select customer_id, max(outbox) as last from found where fifo group by customer_id) f
+)
+select o.id, f.outbox, f.message_id, f.endpoint_id, f.deliver_at, f.paused, f.fifo, f.holder, f.parked, f.turn_at,
+       f."full", coalesce(s.waiting, false)
+  from found f
+  left join standing s on s.endpoint_id = f.endpoint_id
+  left join older o on o.customer_id = f.customer_id
+ order by f.outbox, f.endpoint_id

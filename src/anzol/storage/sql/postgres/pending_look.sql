@@ -1,0 +1,43 @@
+-- Claims what is due in lanes that are held and not parked, the longest due first, as far as each has room; one more than
+-- that says that there is more. Of a FIFO lane the first is claimed, if it is due and none is in flight. Rows that
+-- somebody changes just now are left: who changes them touches the lane.
+with me as materialized (
+    select id from anzol.worker where id = :me and expires_at > :now and expires_at <= :now + 2 * term for key share
+),
+asked as materialized (
+    select g.endpoint_id, g.room, e.fifo
+      from unnest(:lanes::uuid[], :rooms::int[]) as g (endpoint_id, room)
+      join anzol.lane l on l.endpoint_id = g.endpoint_id and l.holder = (select id from me) and l.parked = 0
+      join anzol.endpoint e on e.id = g.endpoint_id
+),
+due as materialized (
+    select x.*, row_number() over (partition by a.endpoint_id order by x.due_at, x.id) <= a.room as claimed,
+           false as more
+      from asked a
+     cross join lateral (
+           select p.id, p.endpoint_id, p.due_at, p.message_id, p.attempt, p.step, p.manual
+             from anzol.pending p
+            where p.endpoint_id = a.endpoint_id and p.holder is null and not p.paused and p.due_at <= :now
+            order by p.due_at, p.id limit a.room + 1
+              for update skip locked) x
+     where not a.fifo
+    union all
+    select x.*,
+           a.room > 0 and not exists (select from anzol.pending y where y.holder = :me and y.endpoint_id = a.endpoint_id),
+           exists (select from anzol.pending y
+                    where y.endpoint_id = a.endpoint_id and y.holder is null and y.id > x.id)
+      from asked a
+     cross join lateral (
+           select p.id, p.endpoint_id, p.due_at, p.message_id, p.attempt, p.step, p.manual
+             from anzol.pending p
+            where p.id = (select y.id from anzol.pending y
+                           where y.endpoint_id = a.endpoint_id and y.holder is null
+                           order by y.id limit 1)
+              and p.holder is null and not p.paused and p.due_at <= :now
+              for update skip locked) x
+     where a.fifo
+),
+claimed as (
+    update anzol.pending set holder = :me where id = any(array(select id from due where claimed))
+)
+select claimed, more, id, endpoint_id, due_at, message_id, attempt, step, manual from due order by due_at, id

@@ -1,0 +1,21 @@
+-- What fan-out has decided, of lanes that are held or locked: pending rows, in their order; lanes taken, and touched
+-- without a condition; the outbox rows that are done.
+with made as (
+    insert into anzol.pending (endpoint_id, message_id, due_at, paused, holder)
+    select g.endpoint_id, g.message_id, g.due_at, g.paused, case when g.claimed then :me::bigint end
+      from unnest(:endpoints::uuid[], :messages::uuid[], :dues::bigint[], :paused::boolean[], :claimed::boolean[])
+           as g (endpoint_id, message_id, due_at, paused, claimed)
+    returning id, endpoint_id, message_id, holder
+),
+taken as (
+    update anzol.lane set holder = :me, turn_at = null where endpoint_id = any(:taken::uuid[])
+),
+touched as (
+    update anzol.lane l set turn_at = least(l.turn_at, g.due_at)
+      from unnest(:touched::uuid[], :turns::bigint[]) as g (endpoint_id, due_at)
+     where l.endpoint_id = g.endpoint_id
+),
+done as (
+    delete from anzol.accepted where id = any(:done::bigint[])
+)
+select id, endpoint_id, message_id from made where holder is not null
