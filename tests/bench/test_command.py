@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner, Result
@@ -116,12 +117,21 @@ def test_without_asyncpg_it_is_said_what_to_install(monkeypatch: pytest.MonkeyPa
     assert 'pip install "anzol[postgres]"' in " ".join(result.stderr.split())
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    ("number", "started_with"),
+    [
+        (signal.SIGINT, signal.default_int_handler),
+        (signal.SIGTERM, signal.default_int_handler),
+        (signal.SIGTERM, signal.SIG_IGN),  # as a script starts what it puts into its background
+    ],
+)
 def test_interrupted_it_drops_its_schema_and_ends_its_processes(
-    number: signal.Signals, postgres: Server, postgres_database: str
+    number: signal.Signals, started_with: Any, postgres: Server, postgres_database: str
 ) -> None:
     command = [ANZOL, "bench", "deliver", "--database", postgres_database, "--messages", "1000000", "--processes", "2"]
+    before = signal.signal(signal.SIGINT, started_with)  # what is ignored is inherited
     running = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    signal.signal(signal.SIGINT, before)
 
     def works() -> bool:
         found = postgres.execute(

@@ -93,5 +93,7 @@ def ended_by_signals() -> Iterator[None]:
 
 
 def interrupt(_number: int, _frame: object) -> None:
-    """Do as Ctrl-C does."""
+    """Do as Ctrl-C does; also where that itself is ignored, as in a script's background."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        raise KeyboardInterrupt
     signal.raise_signal(signal.SIGINT)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from anzol.bench.posting import BODY_SIZE
@@ -61,17 +62,15 @@ insert into {schema}.bare_delivery select id, id, 1, 1, $2 from unnest($1::uuid[
 """
 BODY: Final = b"y" * BODY_SIZE
 
+log = logging.getLogger("anzol.bench")
+
 
 @dataclass(frozen=True, slots=True)
 class PostgresSite:
-    """A database of a PostgreSQL server.
-
-    ``left`` are schemas of runs that were killed, or that are under way elsewhere: they are told of, not touched.
-    """
+    """A database of a PostgreSQL server."""
 
     url: str
     described: str
-    left: tuple[str, ...]
 
     @property
     def engine(self) -> str:
@@ -86,7 +85,7 @@ class PostgresSite:
             StorageError: the database does not answer, is too old, or does not let us make a schema.
         """
         check_driver()
-        return replace(run(connected(url, examined)), url=url)
+        return cls(url, run(connected(url, examined)))
 
     @contextmanager
     def fresh(self) -> Iterator[Database]:
@@ -172,8 +171,8 @@ async def with_raw_ids(connection: asyncpg.Connection) -> None:
     await connection.set_type_codec("uuid", schema="pg_catalog", encoder=bytes, decoder=bytes, format="binary")
 
 
-async def examined(connection: asyncpg.Connection) -> PostgresSite:
-    """Find out whether the server is new enough, lets us make a schema, and how durable it is."""
+async def examined(connection: asyncpg.Connection) -> str:
+    """Refuse a server that is too old or does not let us make a schema; describe it, and how durable it is."""
     number = int(await connection.fetchval("show server_version_num"))
     if number < OLDEST * 10_000:
         raise StorageError(f"This is PostgreSQL {number // 10_000}.", do=f"Anzol needs {OLDEST} or newer.")
@@ -186,10 +185,11 @@ async def examined(connection: asyncpg.Connection) -> PostgresSite:
             do=f'Allow it (grant create on database "{name}" to "{user}"), or name another database.',
         )
     left = await connection.fetch("select nspname from pg_namespace where nspname like $1 order by 1", like(PREFIX))
+    for (schema,) in left:  # of a run that was killed; or of one that is under way elsewhere, so it is not ours to drop
+        log.warning("There is %s, of another run. If none is under way: drop schema %s cascade", schema, schema)
     weak = [f"{what} off" for what in SAFETY if await connection.fetchval(f"show {what}") == "off"]
     version = await connection.fetchval("show server_version")
-    described = ", ".join([f"PostgreSQL {version.split()[0]}", *weak])
-    return PostgresSite("", described, tuple(row[0] for row in left))
+    return ", ".join([f"PostgreSQL {version.split()[0]}", *weak])
 
 
 def like(prefix: str) -> str:
