@@ -375,6 +375,8 @@ def test_the_printed_sql_is_what_migrate_does(world: World) -> None:
         by_hand.executescript(sql)
         names = "select type, name, sql from sqlite_master where name not like 'sqlite_%' order by name"
         assert by_hand.execute(names).fetchall() == by_us.execute(names).fetchall()
+        versions = "select version, name from anzol_migration"
+        assert by_hand.execute(versions).fetchall() == by_us.execute(versions).fetchall()
 
 
 def test_the_outbox_table_is_made_in_somebody_else_s_database(world: World) -> None:
@@ -469,7 +471,7 @@ def test_a_copied_database_is_refused_until_it_is_adopted(
         (["messages", "--app", "main.py", "--database", "sqlite:///anzol.db"], 2, "Give one of them"),
         (["messages", "--database", "sqlite:///nowhere.db"], 5, "There is no database"),
         (["messages", "--database", "postgresql://h/db"], 2, "PostgreSQL"),
-        (["messages", "--database", "nonsense"], 2, "not a database's URL"),
+        (["messages", "--database", "nonsense"], 2, "not the URL of a database"),
         (["messages", "--app", "nowhere.py"], 3, "There is no 'nowhere.py'"),
         (["events", "list", "--app", "nowhere:app"], 3, "There is no module 'nowhere'"),
         (["migrate", "--database", "sqlite:////nowhere/at/all.db"], 2, "/nowhere/at"),

@@ -5,18 +5,20 @@ from __future__ import annotations
 import sqlite3
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 from urllib.parse import quote
 
 import typer
 
 from anzol.cli.options import App, Database, Json, Yes, command
-from anzol.errors import OutboxMissing, StorageError
+from anzol.errors import InvalidValue, OutboxMissing, StorageError
 from anzol.storage.places import PostgresPlace
 
 if TYPE_CHECKING:
     from anzol.app import Webhooks
     from anzol.cli.screen import Screen
+
+NOW: Final = "cast(strftime('%s', 'now') as integer) * 1000000"
 
 
 def register(program: typer.Typer) -> None:
@@ -28,7 +30,10 @@ def register(program: typer.Typer) -> None:
 def migrate(
     *,
     check: Annotated[bool, typer.Option("--check", help="Only say whether it is needed; exit code 1: it is.")] = False,
-    sql: Annotated[bool, typer.Option("--sql", help="Only print the statements.")] = False,
+    sql: Annotated[bool, typer.Option("--sql", help="Only print the statements, with the rights needed.")] = False,
+    grant: Annotated[
+        str | None, typer.Option("--grant", metavar="ROLE", help="PostgreSQL: the rights that ROLE needs to run on it.")
+    ] = None,
     outbox: Annotated[
         str | None, typer.Option("--outbox", metavar="URL", help="The table anzol_outbox in a database of your own.")
     ] = None,
@@ -38,32 +43,46 @@ def migrate(
 ) -> None:
     """Make Anzol's tables, or bring them up to date.
 
+    On PostgreSQL the version before goes on working meanwhile; of several that run at once, one does it.
+
     With --outbox: the one table that `session=` needs beside your own tables.
     """
     if outbox is not None:
         migrate_outbox(outbox, check=check, sql=sql, json=json)
         return
-    migrate_own(app, database, check=check, sql=sql, json=json)
+    migrate_own(app, database, check=check, sql=sql, grant=grant, json=json)
 
 
 # --- Anzol's own database
 
 
-def migrate_own(app: str | None, database: str | None, *, check: bool, sql: bool, json: bool) -> None:
+def migrate_own(
+    app: str | None, database: str | None, *, check: bool, sql: bool, grant: str | None, json: bool
+) -> None:
     """Do it, or say what would be done."""
-    import asyncio
-
-    from anzol.cli.exits import Exit
-    from anzol.cli.opening import closing, opened
+    from anzol.cli.opening import opened
     from anzol.cli.screen import Screen
 
     webhooks = opened(app, database)
     place = webhooks.settings.place
     screen = Screen(as_json=json)
     if isinstance(place, PostgresPlace):
-        migrate_postgres(place, check=check, sql=sql, screen=screen)
+        from anzol.cli.migrating import migrate_postgres
+
+        migrate_postgres(place, screen, check=check, sql=sql, grant=grant)
         return
-    path = place.path
+    if grant is not None:
+        raise InvalidValue("--grant is of PostgreSQL; who may use a file is its mode's affair.", field="grant")
+    migrate_file(webhooks, place.path, screen, check=check, sql=sql)
+
+
+def migrate_file(webhooks: Webhooks, path: Path, screen: Screen, *, check: bool, sql: bool) -> None:
+    """Do it to a SQLite file, or say what would be done."""
+    import asyncio
+
+    from anzol.cli.exits import Exit
+    from anzol.cli.opening import closing
+
     there, here = versions(path)
     if sql:
         text = missing_sql(there)
@@ -75,16 +94,6 @@ def migrate_own(app: str | None, database: str | None, *, check: bool, sql: bool
     screen.result(data, told(path, there, here, done=not check))
     if check and there < here:
         raise typer.Exit(Exit.FAILED)
-
-
-def migrate_postgres(place: PostgresPlace, *, check: bool, sql: bool, screen: Screen) -> None:
-    """Do it on PostgreSQL."""
-    import asyncio
-
-    from anzol.storage.opening import migrate
-
-    applied = asyncio.run(migrate(place))
-    screen.result({"database": str(place), "applied": list(applied)}, f"{place}: {len(applied)} applied")
 
 
 async def prepared(webhooks: Webhooks) -> None:
@@ -124,7 +133,11 @@ def missing_sql(there: int) -> str:
     """Return the statements of the migrations after a version."""
     from anzol.storage.sqlite import migrations
 
-    parts = [f"-- {number}: {name}\n{text}" for number, name, text in migrations.migrations() if number > there]
+    parts = [
+        f"-- {number}: {name}\n{text}\ninsert into anzol_migration values ({number}, '{name}', {NOW});\n"
+        for number, name, text in migrations.migrations()
+        if number > there
+    ]
     return "\n".join([f"{migrations.MADE};\n", *parts]) if parts else ""
 
 

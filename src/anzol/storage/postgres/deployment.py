@@ -28,7 +28,7 @@ async def prepare(work: Work, deployment: str) -> None:
 
 async def probe(work: Work) -> Probe:
     """Write a row and take it away again, which is a commit like any other; look who works and what waits."""
-    standing = await migrations.standing(work.connection, work.schema)
+    standing = await migrations.check(work)
     await work.run("probe_undone", me=(await work.the("probe_write", "number"))[0])
     workers, accepted, lane, left, now = await work.the("probe", "probe")
     marked = await work.one("deployment")
