@@ -6,7 +6,7 @@ freed as (
     update anzol.pending set holder = null
      where id = any(array(
            select id from anzol.pending where holder = (select id from me) and endpoint_id = any(:lanes::uuid[])
-            order by id for update))
+            order by id + 0 for update)) -- in order, but not by going through all of them in that order
     returning id
 )
 select exists (select from me), array(select id from freed)

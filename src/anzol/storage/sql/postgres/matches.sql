@@ -13,9 +13,15 @@ found as materialized (
                       and coalesce(r.endpoint_id, e.id) = e.id) as paused,
            e.fifo, l.holder, l.parked, l.turn_at, l."full"
       from given g
-      join anzol.message m on m.id = g.message_id
-      join anzol.endpoint e
-        on e.customer_id = g.customer_id and e.id > g.start and e.id <= g.until and e.deleted_at is null
+     cross join lateral ( -- with `offset 0` asked for each, by the index, whatever the planner knows of the tables
+           select m.id, m.environment, m.event_type, m.channels, m.only_endpoint, m.deliver_at, m.created_at
+             from anzol.message m where m.id = g.message_id
+           offset 0) m
+     cross join lateral (
+           select e.id, e.fifo, e.event_types, e.channels, e.disabled, e.created_at
+             from anzol.endpoint e
+            where e.customer_id = g.customer_id and e.id > g.start and e.id <= g.until and e.deleted_at is null
+           offset 0) e
       join anzol.lane l on l.endpoint_id = e.id
      where e.disabled is null
        and not (g.resent

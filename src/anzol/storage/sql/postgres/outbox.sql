@@ -1,6 +1,6 @@
 -- Outbox rows for one round of fan-out, locked: the oldest ones; or, if there are too many, some of each customer, whose
 -- turns go by id. With each: whether its customer has a row, how many endpoints lie ahead of it (counted no further than
--- a page and one), and where the page ends.
+-- a page and one), and where the page ends. `offset 0`: asked for each customer, never of all of them at once.
 with recursive me as materialized (
     select id from anzol.worker where id = :me and expires_at > :now and expires_at <= :now + 2 * term for key share
 ),
@@ -67,7 +67,7 @@ pages as materialized (
       from (select distinct customer_id, coalesce(cursor, '00000000-0000-0000-0000-000000000000') as start from taken) g
 )
 select t.id, t.message_id, t.customer_id, p.start, t.resent,
-       exists (select from anzol.customer c where c.id = t.customer_id and c.deleted_at is null),
+       exists (select from anzol.customer c where c.id = t.customer_id and c.deleted_at is null offset 0),
        p.ahead, p.until, t.place,
        case when :fair then (select a.id from anzol.accepted a where a.id >= :low order by a.id limit 1) end,
        (select last_value + 1 from anzol.pending_id_seq),

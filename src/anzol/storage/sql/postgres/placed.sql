@@ -13,7 +13,7 @@ taken as (
 touched as (
     update anzol.lane l set turn_at = least(l.turn_at, g.due_at)
       from unnest(:touched::uuid[], :turns::bigint[]) as g (endpoint_id, due_at)
-     where l.endpoint_id = g.endpoint_id
+     where l.endpoint_id = g.endpoint_id and l.endpoint_id = any(:touched)
 ),
 done as (
     delete from anzol.accepted where id = any(:done::bigint[])
