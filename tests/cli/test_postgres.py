@@ -193,7 +193,7 @@ def test_people_look_and_mend(world: World, url: str) -> None:
     sent = world.data("trigger", "new-subscription", "--customer", "acme")["id"]
 
     assert world.data("endpoints", "show", made)["enabled"] is True
-    assert world.data("messages", sent)["id"] == sent
+    assert world.data("messages", sent)["message"]["id"] == sent
     assert world.data("status")["accepted_waiting"] == 1
     assert world.call("pause", "--customer", "acme", "--yes").exit_code == 0
     assert world.call("resume", "--customer", "acme", "--yes").exit_code == 0
@@ -209,7 +209,7 @@ def test_the_key_is_changed_while_it_runs(world: World, url: str, monkeypatch: p
     monkeypatch.setenv("ANZOL_OLD_SECRET_KEYS", KEY)
     monkeypatch.setenv("ANZOL_SECRET_KEY", f"another: {KEY}")
 
-    assert world.data("secrets", "rekey")["sealed"] >= 2
+    assert world.data("secrets", "rekey")["sealed"] == 1
     assert world.data("secrets", "rekey")["sealed"] == 0
     monkeypatch.delenv("ANZOL_OLD_SECRET_KEYS")
 
