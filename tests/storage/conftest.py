@@ -29,7 +29,9 @@ async def stage(postgres: Server, schema: str) -> AsyncIterator[Stage]:
     end = storage.listen(lambda: None)
     made = Stage(storage, clock, await connect(storage.place))
     yield made
-    assert await storage.broken() == ()
-    end()
-    await storage.close()
-    await made.connection.close()
+    try:
+        assert await storage.broken() == ()
+    finally:
+        end()
+        await storage.close()
+        await made.connection.close()

@@ -123,10 +123,12 @@ async def stage(postgres: Server, schema: str, wire: tuple[Wire, str]) -> AsyncI
         storage, clock, await connect(PostgresStorage(postgres.uri(), schema=schema, vault=storage.vault).place)
     )
     yield made
-    assert await storage.broken() == ()
-    end()
-    await storage.close()
-    await made.connection.close()
+    try:
+        assert await storage.broken() == ()
+    finally:
+        end()
+        await storage.close()
+        await made.connection.close()
 
 
 async def test_deliveries_that_ended_are_known_again(stage: Stage, wire: tuple[Wire, str]) -> None:

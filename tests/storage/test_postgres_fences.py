@@ -218,6 +218,7 @@ async def test_results_in_any_order_of_lanes_do_not_wait_for_each_other_in_a_rin
         await touching.run("select from anzol.lane where endpoint_id = $1 for update", first)
         settling = begin(stage.storage.settle(one, [stage.failed(theirs), stage.failed(mine)]))
         await touching.blocks(settling)
+        await touching.run("select from anzol.lane where endpoint_id = $1 for update nowait", second)
         await touching.run("update anzol.lane set holder = $2, turn_at = 0 where endpoint_id = $1", second, one)
         await touching.run("update anzol.lane set holder = $2, turn_at = 0 where endpoint_id = $1", first, one)
         await touching.commit()
