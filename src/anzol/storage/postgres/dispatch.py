@@ -8,20 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any
 
 from anzol.grants import Slots, share
 from anzol.storage.backlogs import Backlogs
 from anzol.storage.face import Claim, Content, Dispatched, Grant, Order
-from anzol.storage.postgres.fanout import Expanded, Fanning, Outbox
+from anzol.storage.postgres.fanout import LARGE, Expanded, Fanning, Outbox
 from anzol.storage.postgres.profiles import back, by_our_clock, profile_of
 from anzol.storage.postgres.queries import query
 from anzol.storage.postgres.skew import Skew
 from anzol.storage.postgres.steps import Steps
 from anzol.storage.postgres.work import FARTHEST
 from anzol.storage.rows import pairs
-
-LARGE: Final = 64 * 1024  # bytes of a body that is read by itself
 
 
 @dataclass(slots=True)
@@ -85,10 +83,11 @@ class Round:
         taken = await self._take(ahead) if order.take > 0 and ahead.due else []
         rooms = {**order.rooms, **dict.fromkeys(taken, order.new_room)}
         expanded = None
+        lanes = {*order.look, *ahead.touched, *taken}
         if order.fan_out > 0 and ahead.outbox:
             expanded = await self._fan_out(rooms, taken, low, seconds)
-            taken += expanded.placing.taken
-        lanes = {*order.look, *ahead.touched, *taken, *(expanded.placing.look if expanded else ())}
+            lanes |= expanded.placing.look
+            taken += expanded.placing.taken  # nothing was due in them before
         found, behind = await self._look(rooms, lanes) if lanes else ([], frozenset())
         return await self._done(ahead, expanded, found, behind, [*ahead.touched, *taken]), expanded
 
@@ -192,21 +191,28 @@ class Round:
         if not (fresh or found):
             return []
         skew = self.skew.ahead
-        contents = await self._contents({*(row[2] for row in fresh), *(row[5] for row in found)})
+        contents = await self._contents([row[2:] for row in fresh if row[3] is not None])
+        missing = {row[5] for row in found} - contents.keys()
+        if missing:
+            contents |= await self._contents(await self.steps.all("contents", messages=list(missing), large=LARGE))
         due_at = (expanded.placing.now if expanded else 0) - skew
-        claims = [Claim(row[0], row[1], 0, 0, due_at, False, contents[row[2]]) for row in fresh]
+        # A message that is not there any more was erased a moment ago, and its deliveries with it.
+        claims = [Claim(row[0], row[1], 0, 0, due_at, False, contents[row[2]]) for row in fresh if row[2] in contents]
         for _, _, number, endpoint, due, message, attempt, step, manual in found:
-            claims.append(Claim(number, endpoint, attempt, step, due - skew, manual, contents[message]))
+            if message in contents:
+                claims.append(Claim(number, endpoint, attempt, step, due - skew, manual, contents[message]))
         return claims
 
-    async def _contents(self, messages: Iterable[bytes]) -> dict[bytes, Content]:
-        """Read what goes on the wire."""
+    async def _contents(self, rows: Iterable[Any]) -> dict[bytes, Content]:
+        """Return what goes on the wire; large bodies are read each by itself."""
         found = {}
-        for row in await self.steps.all("contents", messages=list(messages), large=LARGE):
-            raw, event_type, method, content_type, headers, query_text, created_at, body = row
-            if body is None:
-                (body,) = await self.steps.one("body", id=raw)
+        for raw, event_type, method, content_type, headers, query_text, created_at, small in rows:
+            body = small if small is not None else await self._body(raw)
             written = pairs(headers) if headers != "[]" else ()
             made = created_at - self.skew.ahead
             found[raw] = Content(raw, event_type, method, content_type, written, query_text, body, made)
         return found
+
+    async def _body(self, message: bytes) -> bytes:
+        found = await self.steps.all("body", id=message)
+        return bytes(found[0][0]) if found else b""

@@ -23,6 +23,7 @@ from anzol.storage.postgres.work import Work
 
 PAGE: Final = 1000  # endpoints that one outbox row is expanded to in one round
 ROUND: Final = 2000  # endpoints looked at in one round
+LARGE: Final = 64 * 1024  # bytes of a body that is read by itself
 LAST: Final = b"\xff" * 16  # behind every id
 
 
@@ -70,7 +71,8 @@ class Batch:
 
 @dataclass(slots=True)
 class Expanded:
-    """What came of a fan-out. ``fresh`` are claims as they were made: (id, endpoint, message)."""
+    """What came of a fan-out. ``fresh`` are claims as they were made: (id, endpoint, message),
+    with the first of each message what goes on the wire."""
 
     placing: Placing[bytes]
     count: int = 0
@@ -224,6 +226,7 @@ class Fanning:
             touched=list(placing.touched),
             turns=list(placing.touched.values()),
             done=[row.id for row in batch.rows],
+            large=LARGE,
         )
 
     async def _overflow(self, bound: Bound[bytes]) -> None:

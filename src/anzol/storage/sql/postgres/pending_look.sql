@@ -1,13 +1,10 @@
 -- Claims what is due in lanes that are held and not parked, the longest due first, as far as each has room; one more than
 -- that says that there is more. Of a FIFO lane the first is claimed, if it is due and none is in flight. Rows that
 -- somebody changes just now are left: who changes them touches the lane.
-with me as materialized (
-    select id from anzol.worker where id = :me and expires_at > :now and expires_at <= :now + 2 * term for key share
-),
-asked as materialized (
+with asked as materialized (
     select g.endpoint_id, g.room, e.fifo
       from unnest(:lanes::uuid[], :rooms::int[]) as g (endpoint_id, room)
-      join anzol.lane l on l.endpoint_id = g.endpoint_id and l.holder = (select id from me) and l.parked = 0
+      join anzol.lane l on l.endpoint_id = g.endpoint_id and l.holder = :me and l.parked = 0
       join anzol.endpoint e on e.id = g.endpoint_id
 ),
 due as materialized (
@@ -37,7 +34,14 @@ due as materialized (
               for update skip locked) x
      where a.fifo
 ),
+me as materialized ( -- locked: who reaps it comes before, or after; only if anything is to be claimed
+    select id from anzol.worker
+     where id = :me and expires_at > :now and expires_at <= :now + 2 * term and exists (select from due where claimed)
+       for key share
+),
 claimed as (
-    update anzol.pending set holder = :me where id = any(array(select id from due where claimed))
+    update anzol.pending set holder = (select id from me)
+     where id = any(array(select id from due where claimed)) and exists (select from me)
 )
-select claimed, more, id, endpoint_id, due_at, message_id, attempt, step, manual from due order by due_at, id
+select claimed and exists (select from me), more, id, endpoint_id, due_at, message_id, attempt, step, manual
+  from due order by due_at, id

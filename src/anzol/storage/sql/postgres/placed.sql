@@ -1,5 +1,6 @@
 -- What fan-out has decided, of lanes that are held or locked: pending rows, in their order; lanes taken, and touched
--- without a condition; the outbox rows that are done.
+-- without a condition; the outbox rows that are done. Returned is what was claimed; with the first claim of each message
+-- what goes on the wire, null for bodies that are read by themselves.
 with made as (
     insert into anzol.pending (endpoint_id, message_id, due_at, paused, holder)
     select g.endpoint_id, g.message_id, g.due_at, g.paused, case when g.claimed then :me::bigint end
@@ -18,4 +19,8 @@ touched as (
 done as (
     delete from anzol.accepted where id = any(:done::bigint[])
 )
-select id, endpoint_id, message_id from made where holder is not null
+select c.id, c.endpoint_id, c.message_id, m.event_type, m.method, m.content_type, m.headers, m.query, m.created_at,
+       case when octet_length(m.body) > :large::bigint then null else coalesce(m.body, '') end
+  from (select *, row_number() over (partition by message_id order by id) as nth from made where holder is not null) c
+  left join lateral (select * from anzol.message m where m.id = c.message_id and c.nth = 1 offset 0) m on true
+ order by c.id
