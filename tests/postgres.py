@@ -90,7 +90,7 @@ class Server:
 
     @contextmanager
     def database(self, **options: object) -> Iterator[str]:
-        """A fresh database, by its URI. Takes about 70 ms; a fresh schema takes almost none."""
+        """A fresh database, by its URI. Takes about 70 ms; a fresh schema takes almost none, until there are tables."""
         name = f"test_{next(self.numbers)}"
         self.execute(f"create database {name} {' '.join(f'{key} {value}' for key, value in options.items())}")
         try:
@@ -107,6 +107,17 @@ class Server:
         finally:
             # Not forever: a test that left a transaction open is to be told of it.
             self.execute(f"set lock_timeout = '10s'; drop schema if exists {name} cascade", database=database)
+
+    def empty(self, schema: str, database: str = "postgres") -> None:
+        """Delete what is in Anzol's tables in *schema*: 2 ms, when to make them anew takes 120."""
+        tables = self.execute(
+            "select format('delete from %%I.%%I', schemaname, tablename) from pg_tables"
+            " where schemaname = %s and tablename <> 'migration'",
+            schema,
+            database=database,
+        )
+        statements = ["set lock_timeout = '10s'", *(statement for (statement,) in tables)]
+        self.execute("; ".join(statements), database=database)
 
     def kill_backends(self, database: str = "postgres") -> int:
         """Cut every connection to *database* from the server's side; return how many there were."""

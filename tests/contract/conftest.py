@@ -39,6 +39,7 @@ ENVIRONMENT = "production"
 TERM = timedelta(seconds=30)
 KEY = "k" * 43
 SECOND = 1_000_000
+SCHEMA = "contract"
 
 
 class Watched(Storage, Protocol):
@@ -186,15 +187,15 @@ async def on_sqlite(path: Path, clock: OwnedClock, *, on_the_loop: bool) -> Asyn
 
 @asynccontextmanager
 async def on_postgres(server: Server, clock: OwnedClock, *, on_the_loop: bool) -> AsyncIterator[Watched]:
-    """A storage in a schema of its own; one that listens on the test's loop makes its calls there, as workers do."""
-    with server.schema() as schema:
-        await migrate(server.uri(), schema)
-        made = PostgresStorage(server.uri(), schema=schema, clock=clock, vault=Vault([KEY]))
-        end = made.listen(lambda: None) if on_the_loop else None
-        yield made
-        if end is not None:
-            end()
-        await made.close()
+    """A storage in tables that are emptied before; one that listens on the test's loop makes its calls there."""
+    await migrate(server.uri(), SCHEMA)
+    server.empty(SCHEMA)
+    made = PostgresStorage(server.uri(), schema=SCHEMA, clock=clock, vault=Vault([KEY]))
+    end = made.listen(lambda: None) if on_the_loop else None
+    yield made
+    if end is not None:
+        end()
+    await made.close()
 
 
 @pytest.fixture(params=["sqlite", "sqlite-on-the-loop", "postgres", "postgres-on-the-loop"])
