@@ -24,6 +24,9 @@ ASLEEP: Final = "20s"
 # plan for long.
 PLANNER: Final = {"jit": "off", "enable_seqscan": "off"}
 KEEP_PLANS: Final = 10.0  # seconds
+# Where every statement has one good plan, whatever it is asked with. Otherwise the server plans those with arrays each
+# time anew, as it takes ten values for dearer than one: a millisecond of every round.
+ONE_PLAN: Final = {"plan_cache_mode": "force_generic_plan"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +72,11 @@ class Place:
         }
 
 
-async def connect(place: Place, *, command_timeout: float | None = COMMAND) -> Connection:
+async def connect(place: Place, *, command_timeout: float | None = COMMAND, one_plan: bool = False) -> Connection:
     """Open a connection; ids come and go as 16 bytes.
+
+    Args:
+        one_plan: Every statement on it has one plan for all values.
 
     Raises:
         StorageUnreachable: there is no answer, or the server refuses us.
@@ -88,7 +94,7 @@ async def connect(place: Place, *, command_timeout: float | None = COMMAND) -> C
             timeout=CONNECT,
             command_timeout=command_timeout,
             statement_cache_size=0 if place.pooler else 500,
-            server_settings=place.settings,
+            server_settings=place.settings | (ONE_PLAN if one_plan and not place.pooler else {}),
         )
         await learn_ids(connection)
     except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, ValueError) as error:

@@ -12,6 +12,7 @@ import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import Future
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from anzol.errors import StorageError
@@ -24,6 +25,7 @@ T = TypeVar("T")
 # Connections of one loop, by purpose. With the one that listens a process has at most 10 with a worker, 6 without.
 # Two of them (waiting) are only opened when a message's key is in somebody's open transaction.
 SIZES: Final = {"accept": 2, "waiting": 2, "dispatch": 1, "settle": 1, "lease": 1, "other": 2}
+ONE_PLAN: Final = frozenset({"accept", "dispatch", "settle", "lease"})  # asked again and again, by their keys
 
 
 class Home:
@@ -32,12 +34,14 @@ class Home:
     def __init__(self, loop: asyncio.AbstractEventLoop, place: Place) -> None:
         self.loop = loop
         self.place = place
-        self._lines = {purpose: Line(self.connect, size) for purpose, size in SIZES.items()}
+        self._lines = {
+            purpose: Line(partial(self.connect, one_plan=purpose in ONE_PLAN), size) for purpose, size in SIZES.items()
+        }
         self._under_way: set[asyncio.Task[Any]] = set()
 
-    async def connect(self) -> Connection:
-        """Open a connection beside the lines."""
-        return await connect(self.place)
+    async def connect(self, *, one_plan: bool = False) -> Connection:
+        """Open a connection, for a line or beside them."""
+        return await connect(self.place, one_plan=one_plan)
 
     @asynccontextmanager
     async def lend(self, purpose: str) -> AsyncIterator[Connection]:

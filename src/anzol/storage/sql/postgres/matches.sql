@@ -22,7 +22,9 @@ found as materialized (
              from anzol.endpoint e
             where e.customer_id = g.customer_id and e.id > g.start and e.id <= g.until and e.deleted_at is null
            offset 0) e
-      join anzol.lane l on l.endpoint_id = e.id
+     cross join lateral (
+           select l.holder, l.parked, l.turn_at, l."full" from anzol.lane l where l.endpoint_id = e.id
+           offset 0) l
      where e.disabled is null
        and not (g.resent
                 and (exists (select from anzol.pending p where p.message_id = m.id and p.endpoint_id = e.id)
