@@ -14,9 +14,10 @@ from typing import Final
 from anzol import ids
 from anzol.lifecycle import Cause
 from anzol.storage.face import Retention
-from anzol.storage.postgres.read import FIRST
-from anzol.storage.postgres.recovery import EARLIER, judge_what_is_left, withdraw
+from anzol.storage.postgres.lists import EARLIER
+from anzol.storage.postgres.recovery import judge_what_is_left, withdraw
 from anzol.storage.postgres.register import touch
+from anzol.storage.postgres.search import FIRST
 from anzol.storage.postgres.work import Work
 
 WINDOW: Final = 4  # messages looked at for each that may go

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from anzol.lifecycle import Outcome
 from anzol.model import Attempt, Customer, Delivery, Endpoint, Match, Page, Status, StoredMessage
 from anzol.storage.face import Selection
-from anzol.storage.postgres import read
+from anzol.storage.postgres import lists, read
 from anzol.storage.postgres.calls import Calls
 
 
@@ -34,12 +34,12 @@ class Reading(Calls):
     async def messages(
         self, environment: str, selection: Selection, *, after: str | None = None, limit: int = 50
     ) -> Page[StoredMessage]:
-        return await self.look(read.messages, environment, selection, after, limit)
+        return await self.look(lists.messages, environment, selection, after, limit)
 
     async def deliveries(
         self, environment: str, selection: Selection, *, after: str | None = None, limit: int = 50
     ) -> Page[Delivery]:
-        return await self.look(read.deliveries, environment, selection, after, limit)
+        return await self.look(lists.deliveries, environment, selection, after, limit)
 
     async def attempts(
         self,
@@ -50,7 +50,7 @@ class Reading(Calls):
         after: str | None = None,
         limit: int = 50,
     ) -> Page[Attempt]:
-        return await self.look(read.attempts, environment, selection, outcomes, after, limit)
+        return await self.look(lists.attempts, environment, selection, outcomes, after, limit)
 
     async def matches(self, environment: str, message_id: str) -> Sequence[Match]:
         return await self.look(read.matches, environment, message_id)

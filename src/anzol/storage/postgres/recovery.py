@@ -11,25 +11,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from anzol import ids
-from anzol.clock import to_micros
 from anzol.errors import Conflict, NotFound
 from anzol.lifecycle import Cause, State, ends
 from anzol.model import Delivery, PauseRule
 from anzol.storage.face import Progress, Selection
-from anzol.storage.postgres.read import (
-    FIRST,
-    LAST,
-    delivery,
-    endpoint_key,
-    filter_of,
-    in_states,
-    message_key,
-    read_cursor,
-    read_number,
-    write_cursor,
-)
+from anzol.storage.postgres.lists import deliveries_of, filter_of, in_states
+from anzol.storage.postgres.read import endpoint_key, message_key, read_cursor, read_number, write_cursor
 from anzol.storage.postgres.register import hold_endpoint, keep_customer, look, touch
+from anzol.storage.postgres.search import FIRST, LAST
 from anzol.storage.postgres.texts import refuse_nul
 from anzol.storage.postgres.work import Work
 from anzol.storage.rows import rule_of
@@ -39,7 +28,6 @@ if TYPE_CHECKING:
 
 SCANNED: Final = 10  # rows looked at for each that a page may change
 JUDGED: Final = 2000  # pending rows looked at in one page
-EARLIER: Final = 3_600_000_000  # microseconds by which a message's id may be older, or newer, than its acceptance
 MISJUDGED: Final = (
     "m.event_type = :event_type",
     """x.paused <> exists (
@@ -174,7 +162,7 @@ async def cancel(work: Work, environment: str, selection: Selection, after: str 
         return Progress(0, None)
     found = await filter_of(work, environment, selection)
     values = {"after_endpoint": after_endpoint, "after": after_pending, "most": limit * SCANNED, **found.values}
-    page = await work.listed(pending_query(selection), [*found.all, "x.holder is null"], **values)
+    page = await work.listed(pending_query(selection), [*found.conditions, "x.holder is null"], **values)
     chosen, last = choose(page, limit)
     withdrawn = await withdraw(work, [row[0] for row in chosen], Cause.WITHDRAWN)
     await touch(work, set(withdrawn))
@@ -241,7 +229,8 @@ async def resend(work: Work, environment: str, message_id: str, endpoint_id: str
         raise Conflict(f"The endpoint {endpoint_id} is deleted.")
     await make_due(work, message, endpoint)
     await touch(work, [endpoint])
-    return await delivery(work, message, endpoint)
+    (found,) = await deliveries_of(work, [(message, endpoint)])
+    return found
 
 
 async def mark_resent(work: Work, message: bytes) -> None:
@@ -286,15 +275,14 @@ async def put_back(work: Work, ended: Sequence[tuple[bytes, bytes]], *, fresh: b
 async def recover(work: Work, environment: str, selection: Selection, after: str | None, limit: int) -> Progress:
     """Resend one page of deliveries that have ended, in the messages' order."""
     place = read_cursor(after, 2)
-    states = [int(state) for state in selection.states if state is not State.PENDING]
+    states = [state for state in selection.states if state is not State.PENDING]
     if selection.states and not states:
         return Progress(0, None)
     await work.one("gate_shared")
     found = await filter_of(work, environment, selection)
-    first, through = bounds(selection, found.values.get("message"))
-    begin, begin_endpoint = (first, FIRST) if after is None else place
-    values = {"after": begin, "after_endpoint": begin_endpoint, "through": through, "most": limit * SCANNED}
-    conditions = [*found.all, in_states(states)] if states else found.all
+    begin, begin_endpoint = (found.first, FIRST) if after is None else place
+    values = {"after": begin, "after_endpoint": begin_endpoint, "through": found.last, "most": limit * SCANNED}
+    conditions = [*found.conditions, in_states(states)] if states else found.conditions
     page = await work.listed(ended_query(selection), conditions, **values, **found.values)
     chosen, last = choose(page, limit)
     kept = set(await work.column("messages_kept", messages=sorted({row[0] for row in chosen})))
@@ -311,15 +299,3 @@ def ended_query(selection: Selection) -> str:
     if selection.endpoint_id is not None:
         return "ended_page_of_endpoint"
     return "ended_page" if selection.customer is None else "ended_page_of_customer"
-
-
-def bounds(selection: Selection, message: object) -> tuple[bytes, bytes]:
-    """Return the least and the greatest id that a selected message may have."""
-    if isinstance(message, bytes):
-        return message, message
-    first, last = FIRST, LAST
-    if selection.since is not None:
-        first = ids.first_at(max(0, to_micros(selection.since) - EARLIER))
-    if selection.until is not None:
-        last = ids.first_at(to_micros(selection.until) + EARLIER)
-    return first, last

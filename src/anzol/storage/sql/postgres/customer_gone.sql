@@ -1,3 +1,3 @@
 delete from anzol.customer c
  where c.id = :customer_id and c.deleted_at is not null
-   and not exists (select 1 from anzol.message m where m.customer_id = c.id and m.created_at <= c.erase_through)
+   and not exists (select 1 from anzol.message m where m.customer_id = c.id and m.created_at <= c.erase_through offset 0)

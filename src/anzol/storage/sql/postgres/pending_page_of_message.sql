@@ -1,8 +1,12 @@
--- As pending_page, of one message.
-select x.id, x.endpoint_id, coalesce(m.environment = :environment
+-- The next pending deliveries, lane by lane, and of each whether it is meant: who asks again begins behind the last one.
+select x.id, x.endpoint_id, coalesce((
+       select true from anzol.message m join anzol.endpoint e on e.id = x.endpoint_id
+        where m.id = x.message_id and m.environment = :environment and e.deleted_at is null
 -- conditions
-       , false)
-  from anzol.pending x
-  left join anzol.message m on m.id = x.message_id
- where x.message_id = :message and (x.endpoint_id, x.id) > (:after_endpoint, :after)
- order by x.endpoint_id, x.id limit :most
+       ), false)
+  from (select p.id, p.endpoint_id, p.message_id, p.holder, p.paused
+          from anzol.pending p
+         where p.message_id = :message and p.endpoint_id >= :after_endpoint
+           and (p.endpoint_id, p.id) > (:after_endpoint, :after)
+         order by p.endpoint_id limit :most) x
+ order by x.endpoint_id

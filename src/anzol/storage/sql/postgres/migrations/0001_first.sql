@@ -24,6 +24,7 @@ create table anzol.customer (
     check (deleted_at is null or erase_through is not null)
 );
 create unique index customer_uid on anzol.customer (environment, uid);
+create index customer_listed on anzol.customer (environment, number) where deleted_at is null;
 create index customer_erased on anzol.customer (id) where erase_through is not null;
 
 create table anzol.event_type (
@@ -62,6 +63,7 @@ create table anzol.endpoint (
 create unique index endpoint_uid on anzol.endpoint (customer_id, uid) where deleted_at is null and uid is not null;
 create index endpoint_live on anzol.endpoint (customer_id, id) where deleted_at is null;
 create index endpoint_customer on anzol.endpoint (customer_id, number);
+create index endpoint_listed on anzol.endpoint (environment, number);
 create index endpoint_deleted on anzol.endpoint (deleted_at) where deleted_at is not null;
 
 create table anzol.endpoint_secret (
@@ -113,6 +115,7 @@ create table anzol.message (
 );
 alter table anzol.message alter column body set storage external; -- JSON of a KB is not worth the time to compress
 create index message_customer on anzol.message (customer_id, id);
+create index message_environment on anzol.message (environment, id);
 create index message_unwanted on anzol.message (created_at) where unwanted;
 
 create table anzol.message_key (
@@ -164,6 +167,9 @@ create table anzol.delivery (
     check (state = 1 and cause = 1 or state = 2 and cause in (2, 3, 4) or state = 3 and cause in (5, 6, 8))
 );
 create index delivery_endpoint on anzol.delivery (endpoint_id, message_id);
+-- Who looks for what was not delivered looks for a few among millions.
+create index delivery_undelivered on anzol.delivery (state, message_id, endpoint_id) where state > 1;
+create index delivery_undelivered_endpoint on anzol.delivery (endpoint_id, state, message_id) where state > 1;
 
 create table anzol.attempt (
     id uuid primary key,
@@ -186,6 +192,7 @@ create table anzol.attempt (
 );
 create index attempt_message on anzol.attempt (message_id, id);
 create index attempt_endpoint on anzol.attempt (endpoint_id, id);
+create index attempt_failed on anzol.attempt (id) where outcome > 0;
 
 create table anzol.worker (
     id bigint generated always as identity primary key,

@@ -1,0 +1,270 @@
+"""Lists of messages, deliveries and attempts, whatever is selected: which index leads to the keys, then their rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
+
+from anzol import ids
+from anzol.clock import to_micros
+from anzol.lifecycle import Outcome, State
+from anzol.model import Attempt, Delivery, Page, StoredMessage
+from anzol.storage import rows
+from anzol.storage.face import Selection
+from anzol.storage.postgres.read import customer_id_of, endpoint_key, message_key, read_cursor, write_cursor
+from anzol.storage.postgres.search import FIRST, LAST, SCANNED, Key, Source, Stretch, behind, cut, merged, search
+from anzol.storage.postgres.texts import refuse_nul
+from anzol.storage.postgres.work import Work
+
+FEW: Final = 500  # endpoints that are looked into side by side
+ROUNDS: Final = 5  # searches for one page of messages by their deliveries
+EARLIER: Final = 3_600_000_000  # microseconds by which a message's id may be older, or newer, than its acceptance
+UNDELIVERED: Final = frozenset({State.EXHAUSTED, State.CANCELLED})
+
+
+@dataclass(slots=True)
+class Filter:
+    """A selection as conditions on ``m`` (message) and ``x`` (pending, delivery or attempt), their values, and bounds.
+
+    ``first`` and ``last`` are the least and the greatest id that a selected message may have.
+    """
+
+    selection: Selection
+    conditions: list[str] = field(default_factory=lambda: ["m.environment = :environment"])
+    values: dict[str, Any] = field(default_factory=dict)
+    first: bytes = FIRST
+    last: bytes = LAST
+
+    def add(self, condition: str, **value: object) -> None:
+        self.conditions.append(condition)
+        self.values |= value
+
+    def source(self, query: str, *conditions: str, width: int = 2, groups: int = 0, **values: object) -> Source:
+        """Return a query for what is selected."""
+        return Source(
+            query, [*self.conditions, *conditions], {**self.values, "first": self.first, **values}, width, groups
+        )
+
+
+async def filter_of(work: Work, environment: str, selection: Selection) -> Filter:
+    """Return the conditions of a selection, but for its states.
+
+    Raises:
+        NotFound: it names a message or endpoint that is not there.
+    """
+    refuse_nul(customer=selection.customer, event_type=selection.event_type, tag=selection.tag)
+    found = Filter(selection, values={"environment": environment})
+    if selection.customer is not None:
+        customer_id = await customer_id_of(work, environment, selection.customer)
+        found.add("m.customer_id = :customer_id", customer_id=customer_id)
+    if selection.message_id is not None:
+        found.first = found.last = await message_key(work, environment, selection.message_id)
+        found.add("m.id = :message", message=found.first)
+    if selection.event_type is not None:
+        found.add("m.event_type = :event_type", event_type=selection.event_type)
+    if selection.tag is not None:
+        found.add(":tag = any(m.tags)", tag=selection.tag)
+    if selection.endpoint_id is not None:
+        endpoint = await endpoint_key(work, environment, selection.endpoint_id)
+        found.add("x.endpoint_id = :endpoint", endpoint=endpoint)
+    bound_times(found, selection)
+    return found
+
+
+def bound_times(found: Filter, selection: Selection) -> None:
+    """Add the times of a selection; ids are as old as messages, or nearly."""
+    if selection.since is not None:
+        since = to_micros(selection.since)
+        found.add("m.created_at >= :since", since=since)
+        found.first = max(found.first, ids.first_at(max(0, since - EARLIER)))
+    if selection.until is not None:
+        until = to_micros(selection.until)
+        found.add("m.created_at < :until", until=until)
+        found.last = min(found.last, ids.first_at(max(0, until + EARLIER)))
+
+
+def in_states(states: Sequence[State]) -> str:
+    """Return the condition that a delivery is in one of these states."""
+    return f"x.state in ({', '.join(str(int(state)) for state in states)})"
+
+
+async def few_endpoints(work: Work, environment: str, found: Filter) -> list[bytes] | None:
+    """Return the endpoints of the selected customer, or of the environment; None if they are many."""
+    conditions = [] if found.selection.customer is None else ["e.customer_id = :customer_id"]
+    values = {**found.values, "environment": environment, "most": FEW + 1}
+    endpoints = [row[0] for row in await work.listed("endpoints_of", conditions, **values)]
+    return endpoints if len(endpoints) <= FEW else None
+
+
+# --- messages
+
+
+async def messages(
+    work: Work, environment: str, selection: Selection, after: str | None, limit: int
+) -> Page[StoredMessage]:
+    """List messages; of an endpoint or in certain states: those with such a delivery."""
+    (cursor,) = read_cursor(after, 1)
+    found = await filter_of(work, environment, selection)
+    before = min(cursor, behind(found.last))
+    if selection.endpoint_id is None and not selection.states:
+        query = "messages_keys" if selection.customer is None else "messages_keys_of_customer"
+        seen = await search(work, found.source(query, width=1), (before,), limit + 1)
+    else:
+        seen = await with_deliveries(work, environment, found, before, limit + 1)
+    keys, next_key = cut(seen, limit)
+    listed = await work.all("messages", messages=[key[0] for key in keys])
+    return page_of([rows.message_of(row) for row in listed], next_key)
+
+
+def page_of(items: Sequence[Any], next_key: Key | None) -> Page[Any]:
+    """Return a page."""
+    return Page(tuple(items), None if next_key is None else write_cursor(*next_key))
+
+
+async def with_deliveries(work: Work, environment: str, found: Filter, before: bytes, most: int) -> Stretch:
+    """Look for messages by their deliveries."""
+    known: dict[bytes, None] = {}
+    place: Key = (before, FIRST)
+    left = ROUNDS
+    while True:
+        seen = await find_deliveries(work, environment, found, place, most)
+        known.update(dict.fromkeys(key[0] for key in seen.keys))
+        left -= 1
+        if seen.end is None:
+            return Stretch([(one,) for one in known], None)
+        whole = seen.end[1] == FIRST or seen.end[0] in known
+        place = (seen.end[0], FIRST) if whole else seen.end
+        # Not in the middle of a message: a page of messages ends with a whole one.
+        if whole and (len(known) >= most or left <= 0):
+            return Stretch([(one,) for one in known], (seen.end[0],))
+
+
+# --- deliveries
+
+
+async def deliveries(
+    work: Work, environment: str, selection: Selection, after: str | None, limit: int
+) -> Page[Delivery]:
+    """List deliveries, pending and ended, by message."""
+    message, endpoint = read_cursor(after, 2)
+    found = await filter_of(work, environment, selection)
+    before = min((message, endpoint), (found.last, LAST))
+    keys, next_key = cut(await find_deliveries(work, environment, found, before, limit + 1), limit)
+    return page_of(await deliveries_of(work, keys), next_key)
+
+
+async def deliveries_of(work: Work, keys: Sequence[Key]) -> list[Delivery]:
+    """Return deliveries by (message, endpoint)."""
+    listed = await work.all("deliveries", messages=[key[0] for key in keys], endpoints=[key[1] for key in keys])
+    return [rows.delivery_of(row) for row in listed]
+
+
+async def find_deliveries(work: Work, environment: str, found: Filter, before: Key, most: int) -> Stretch:
+    """Look for (message, endpoint) of deliveries."""
+    selection, states = found.selection, frozenset(found.selection.states)
+    if selection.endpoint_id is not None:
+        return await find_in_endpoints(work, found, [found.values["endpoint"]], before, most)
+    rare = bool(states) and states <= UNDELIVERED | {State.PENDING} and selection.message_id is None
+    if rare and selection.customer is None:
+        return await find_rare(work, found, before, most)
+    if rare:
+        endpoints = await few_endpoints(work, environment, found)
+        if endpoints is not None:
+            return await find_in_endpoints(work, found, endpoints, before, most)
+    return await search(work, by_messages(found), before, most)
+
+
+def by_messages(found: Filter) -> Source:
+    """Return the search through all deliveries of messages, one message after another."""
+    states = found.selection.states
+    query = "deliveries_keys" if found.selection.customer is None else "deliveries_keys_of_customer"
+    return found.source(query, *([in_states(states)] if states else []))
+
+
+async def find_rare(work: Work, found: Filter, before: Key, most: int) -> Stretch:
+    """Look for deliveries in states that are rare, in the order of all."""
+    states = found.selection.states
+    sources = [found.source("deliveries_keys_undelivered", state=int(state)) for state in UNDELIVERED & {*states}]
+    if State.PENDING in states:
+        sources.append(found.source("deliveries_keys_pending"))
+    return merged([await search(work, source, before, most) for source in sources])
+
+
+async def find_in_endpoints(work: Work, found: Filter, endpoints: Sequence[bytes], before: Key, most: int) -> Stretch:
+    """Look for deliveries of these endpoints."""
+    states = frozenset(found.selection.states) or frozenset(State)
+    given: dict[str, Any] = {"groups": len(endpoints), "endpoints": endpoints}
+    seen = []
+    if State.DELIVERED in states:
+        ended = [] if states >= frozenset(State) else [in_states(sorted(states))]
+        seen.append(
+            await search(work, found.source("deliveries_keys_ended_of_endpoints", *ended, **given), before, most)
+        )
+    else:
+        for state in states & UNDELIVERED:
+            source = found.source("deliveries_keys_undelivered_of_endpoints", state=int(state), **given)
+            seen.append(await search(work, source, before, most))
+    if State.PENDING in states:
+        seen.append(await find_pending(work, found, endpoints, before, most))
+    return merged(seen)
+
+
+async def find_pending(work: Work, found: Filter, endpoints: Sequence[bytes], before: Key, most: int) -> Stretch:
+    """Look for pending deliveries of endpoints: among all of theirs, or if these are many, in the order of messages."""
+    if found.selection.message_id is None:
+        source = found.source("deliveries_keys_pending_of_endpoints", endpoints=endpoints)
+        listed = await work.listed(source.query, source.conditions, **source.values, each=SCANNED)
+        if len(listed) < SCANNED:
+            return Stretch([key for *parts, meant in listed if meant and (key := tuple(parts)) < before])
+    if found.selection.customer is not None and found.selection.endpoint_id is None:
+        pending = replace(found, selection=replace(found.selection, states=(State.PENDING,)))
+        return await search(work, by_messages(pending), before, most)
+    return await search(work, found.source("deliveries_keys_pending"), before, most)
+
+
+# --- attempts
+
+
+async def attempts(
+    work: Work,
+    environment: str,
+    selection: Selection,
+    outcomes: Sequence[Outcome],
+    after: str | None,
+    limit: int,
+) -> Page[Attempt]:
+    """List attempts, the one recorded last first."""
+    (before,) = read_cursor(after, 1)
+    found = await filter_of(work, environment, selection)
+    if outcomes:
+        found.add(f"x.outcome in ({', '.join(str(int(outcome)) for outcome in outcomes)})")
+    if selection.states:
+        found.add(state_condition(selection.states))
+    source = await attempts_source(work, environment, found, outcomes)
+    seen = await search(work, source, (before,), limit + 1)
+    keys, next_key = cut(merged([Stretch([key[:1] for key in seen.keys], seen.end and seen.end[:1])]), limit)
+    listed = await work.all("attempts", attempts=[key[0] for key in keys])
+    return page_of([rows.attempt_of(row) for row in listed], next_key)
+
+
+def state_condition(states: Sequence[State]) -> str:
+    """Return the condition that an attempt's delivery is in one of these states."""
+    numbers = ", ".join(str(int(state)) for state in states)
+    state = "(select d.state from anzol.delivery d where d.message_id = x.message_id and d.endpoint_id = x.endpoint_id)"
+    return f"coalesce({state}, {int(State.PENDING)}) in ({numbers})"
+
+
+async def attempts_source(work: Work, environment: str, found: Filter, outcomes: Sequence[Outcome]) -> Source:
+    """Return the search that leads to the selected attempts."""
+    selection = found.selection
+    if selection.message_id is not None:
+        return found.source("attempts_keys_of_message")
+    endpoints: list[bytes] | None
+    if selection.endpoint_id is not None:
+        endpoints = [found.values["endpoint"]]
+    else:
+        endpoints = await few_endpoints(work, environment, found)
+    if endpoints is not None:
+        return found.source("attempts_keys_of_endpoints", groups=len(endpoints), endpoints=endpoints)
+    return found.source("attempts_keys_failed" if outcomes and Outcome.OK not in outcomes else "attempts_keys")

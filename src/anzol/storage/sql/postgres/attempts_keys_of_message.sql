@@ -1,0 +1,7 @@
+-- As attempts_keys, of one message.
+select x.id, x.endpoint_id, coalesce((select true from anzol.message m where m.id = x.message_id
+-- conditions
+       ), false)
+  from (select a.id, a.message_id, a.endpoint_id, a.outcome from anzol.attempt a
+         where a.message_id = :message and a.id < :before and a.id >= :first
+         order by a.id desc limit :each) x

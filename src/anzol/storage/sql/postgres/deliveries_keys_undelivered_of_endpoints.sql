@@ -1,0 +1,11 @@
+-- As deliveries_keys_undelivered, the next ones of each of these endpoints.
+select x.message_id, x.endpoint_id, coalesce((select true from anzol.message m where m.id = x.message_id
+-- conditions
+       ), false)
+  from (select d.message_id, d.endpoint_id, d.state
+          from unnest(:endpoints::uuid[]) as g (endpoint_id)
+         cross join lateral (
+               select y.message_id, y.endpoint_id, y.state from anzol.delivery y
+                where y.endpoint_id = g.endpoint_id and y.state = :state and y.state > 1
+                  and y.message_id >= :first and (y.message_id, y.endpoint_id) < (:before, :before_endpoint)
+                order by y.message_id desc limit :each) d) x

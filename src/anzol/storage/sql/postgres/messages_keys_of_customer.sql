@@ -1,0 +1,7 @@
+-- As messages_keys, of one customer.
+select m.id, coalesce(m.environment = :environment
+-- conditions
+       , false)
+  from anzol.message m
+ where m.customer_id = :customer_id and m.id < :before and m.id >= :first
+ order by m.id desc limit :each
