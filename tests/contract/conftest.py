@@ -210,6 +210,22 @@ async def storage(request: pytest.FixtureRequest, tmp_path: Path, clock: OwnedCl
         yield made
 
 
+@asynccontextmanager
+async def beside(scene: Scene) -> AsyncIterator[Scene]:
+    """A second storage on the same database, as another process has it."""
+    storage: SqliteStorage | PostgresStorage
+    if isinstance(scene.storage, SqliteStorage):
+        storage = SqliteStorage(scene.storage.path, clock=scene.clock, vault=Vault([KEY]), nap=0.0)
+    else:
+        assert isinstance(scene.storage, PostgresStorage)
+        place = scene.storage.place
+        storage = PostgresStorage(place.url, schema=place.schema, clock=scene.clock, vault=Vault([KEY]))
+    try:
+        yield Scene(storage, scene.clock)
+    finally:
+        await storage.close()
+
+
 @pytest.fixture
 async def scene(storage: Watched, clock: OwnedClock) -> AsyncIterator[Scene]:
     """The storage under test; whatever the test did, the rules must hold at its end."""

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from anzol.lifecycle import Cause, Incident, State
 from anzol.storage.face import Selection
-from tests.contract.conftest import ENVIRONMENT, Scene, Worker
+from tests.contract.conftest import ENVIRONMENT, Scene, Worker, beside
 
 
 async def told(scene: Scene) -> list[tuple[Incident, str]]:
@@ -125,10 +123,8 @@ async def test_workers_of_other_processes_are_reckoned_with(scene: Scene) -> Non
         await scene.accept(customer="globex")
     await worker.round(room=0)
     await fill(scene, worker, 2, most=4)
-    storage: Any = scene.storage
-    ours, storage._memory = storage._memory, type(storage._memory)()  # as in another process
-    await fill(scene, worker, 2, most=4)
-    storage._memory = ours
+    async with beside(scene) as elsewhere:
+        await fill(elsewhere, await elsewhere.worker(), 2, most=4)
     await fill(scene, worker, 1, most=4)
 
     assert (await scene.states()).count(State.CANCELLED) == 1

@@ -5,12 +5,17 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from datetime import timedelta
+from pathlib import Path
+from uuid import UUID
 
+import asyncpg
 import pytest
 
 from anzol import ids
 from anzol.lifecycle import Cause, Disabled, State
 from anzol.storage.face import EndpointChanges, Order
+from anzol.storage.postgres.engine import PostgresStorage
+from anzol.storage.sqlite.engine import SqliteStorage
 from tests.contract.conftest import ENVIRONMENT, SECOND, Scene, raw
 
 
@@ -427,28 +432,32 @@ async def test_an_unknown_endpoint_in_an_order_does_no_harm(scene: Scene) -> Non
     assert found.claims == []
 
 
-@pytest.mark.parametrize(
-    "damage",
-    [
-        "url = x'ff00'",
-        "url = cast(x'68ff' as text)",
-        "throttle = 'soon'",
-        "schedule = '[1e30]'",
-        "schedule = '[9000000000000000000]'",
-        "schedule = '[-1]'",
-        "schedule = '7'",
-        "schedule = cast(x'ff' as text)",
+# What no API writes; PostgreSQL's types refuse some of it by themselves.
+DAMAGE: dict[str, tuple[str, str | None]] = {
+    "a URL of bytes": ("url = x'ff00'", None),
+    "a URL that is no text": ("url = cast(x'68ff' as text)", None),
+    "a throttle that is no number": ("throttle = 'soon'", None),
+    "a delay of 10^30": ("schedule = '[1e30]'", None),
+    "a delay of 10^18": ("schedule = '[9000000000000000000]'", "schedule = '{9000000000000000000}'"),
+    "a delay below zero": ("schedule = '[-1]'", "schedule = '{-1}'"),
+    "a schedule that is none": ("schedule = '7'", None),
+    "a schedule that is no text": ("schedule = cast(x'ff' as text)", None),
+    "a prefix with a line break": (
         "header_prefix = 'x: y' || char(13, 10) || 'evil-'",
-        "header_prefix = x'80'",
-        "headers = x'0102'",
-    ],
-)
+        "header_prefix = 'x: y' || chr(13) || chr(10) || 'evil-'",
+    ),
+    "a prefix of bytes": ("header_prefix = x'80'", None),
+    "headers that nobody sealed": ("headers = x'0102'", "headers = '\\x0102'"),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
 async def test_a_damaged_endpoint_gets_nothing_and_the_others_go_on(
     scene: Scene, damage: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     bad, good = await scene.endpoint(), await scene.endpoint()
     await scene.accept()
-    spoil(scene, bad.id, damage)
+    await spoil(scene, bad.id, *DAMAGE[damage])
     worker = await scene.worker()
 
     profiles = {profile.endpoint_id: profile for profile in (await worker.round()).profiles}
@@ -461,12 +470,26 @@ async def test_a_damaged_endpoint_gets_nothing_and_the_others_go_on(
     assert said.startswith("Nothing is sent to")
 
 
-def spoil(scene: Scene, shown: str, damage: str) -> None:
+async def spoil(scene: Scene, shown: str, on_sqlite: str, on_postgres: str | None) -> None:
     """Write into an endpoint's row what no API would."""
-    connection = sqlite3.connect(scene.storage.path)  # type: ignore[attr-defined]  # the engine under test is SQLite
+    storage = scene.storage
+    if isinstance(storage, SqliteStorage):
+        spoil_sqlite(storage.path, f"update anzol_endpoint set {on_sqlite} where id = ?", raw(shown))
+    elif on_postgres is None:
+        pytest.skip("The types of PostgreSQL refuse such a value.")
+    else:
+        assert isinstance(storage, PostgresStorage)
+        connection = await asyncpg.connect(storage.place.url)
+        statement = f"update {storage.place.schema}.endpoint set {on_postgres} where id = $1"
+        assert await connection.execute(statement, UUID(bytes=raw(shown))) == "UPDATE 1"
+        await connection.close()
+
+
+def spoil_sqlite(path: Path, statement: str, endpoint: bytes) -> None:
+    connection = sqlite3.connect(path)
     try:
         connection.execute("pragma ignore_check_constraints = on")
-        changed = connection.execute(f"update anzol_endpoint set {damage} where id = ?", (raw(shown),)).rowcount
+        changed = connection.execute(statement, (endpoint,)).rowcount
         connection.commit()
     finally:
         connection.close()
