@@ -257,6 +257,11 @@ class Settings(BaseSettings):
                 )
 
     @property
+    def plain_key(self) -> str | None:
+        """The secret key as text."""
+        return self.secret_key.get_secret_value() if self.secret_key else None
+
+    @property
     def mark(self) -> str:
         """The deployment's mark, which the database carries."""
         return self.deployment or self.environment

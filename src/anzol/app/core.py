@@ -235,10 +235,9 @@ def open_storage(settings: Settings, clock: Clock) -> Storage:
     if isinstance(place, SqlitePlace) and not place.path.parent.is_dir():
         folder = place.path.parent
         raise SettingsError(f"The folder {folder} of the database is not there.", do="Make it, or name another.")
-    key = settings.secret_key.get_secret_value() if settings.secret_key else None
     old = tuple(key.get_secret_value() for key in settings.old_secret_keys)
     logger.info("The database is %s.", place)
-    return opening.storage_at(place, clock=clock, secret_key=key, old_keys=old)
+    return opening.storage_at(place, clock=clock, secret_key=settings.plain_key, old_keys=old)
 
 
 def finish(coroutine: Coroutine[Any, Any, T]) -> T:

@@ -15,6 +15,7 @@ from anzol.errors import AnzolError
 
 if TYPE_CHECKING:
     from anzol.app import Webhooks
+    from anzol.cli.serverfacts import Server
     from anzol.declarations import Finding as Lint
     from anzol.model import Endpoint, PauseRule, Status, StoredMessage
     from anzol.settings import Settings
@@ -71,7 +72,8 @@ class Facts:
     declared: tuple[str, ...] = ()
     database: DatabaseFile | None = None
     key: KeyFile | None = None
-    schema: tuple[int, int] | None = None  # of the file, of this Anzol
+    server: Server | None = None
+    schema: tuple[int, int] | None = None  # of the database, as far as it matters to this Anzol; of this Anzol
     status: Status | None = None
     endpoints: tuple[Endpoint, ...] = ()
     pauses: tuple[PauseRule, ...] = ()

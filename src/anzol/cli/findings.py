@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import timedelta
-from enum import Enum
 from ipaddress import IPv4Network, IPv6Network
 from typing import Final
 
+from anzol.cli import serverfindings
 from anzol.cli.facts import Facts
+from anzol.cli.finding import Finding, Level, errored
 from anzol.cli.plan import INBOX_UID
 from anzol.cli.screen import count, moment, span
-from anzol.errors import AddressRefused, AnzolError
+from anzol.errors import AddressRefused
 from anzol.lifecycle import Disabled
 from anzol.model import Endpoint
 
@@ -31,29 +31,6 @@ LEFT_BY_DEV: Final = (
     "It is the test inbox of `anzol dev`, which alone may reach it. Elsewhere: anzol endpoints delete {} --yes"
 )
 NAMED: Final = 3  # endpoints that a finding names
-
-
-class Level(Enum):
-    """How bad it is: an ERROR loses or stops deliveries, or will; a WARNING may; a NOTE is to be known."""
-
-    ERROR = "error"
-    WARNING = "warning"
-    NOTE = "note"
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing to mend. ``check`` names the question, so that a script can tell them apart."""
-
-    level: Level
-    check: str
-    what: str
-    do: str = ""
-
-
-def errored(check: str, error: AnzolError) -> Finding:
-    """Return an error of Anzol's own as a finding."""
-    return Finding(Level.ERROR, check, error.what, error.do)
 
 
 # --- the app
@@ -279,7 +256,7 @@ def work_keeps_up(facts: Facts) -> Iterator[Finding]:
 
 def workers_are_near(facts: Facts) -> Iterator[Finding]:
     """Are all workers on this machine? A SQLite file is for one machine."""
-    workers = facts.status.workers if facts.status is not None else ()
+    workers = facts.status.workers if facts.status is not None and facts.database is not None else ()
     strangers = sorted({worker.host for worker in workers} - {facts.host})
     if strangers:
         yield Finding(
@@ -470,4 +447,12 @@ CHECKS: Final[tuple[Callable[[Facts], Iterator[Finding]], ...]] = (
 def examine(facts: Facts) -> list[Finding]:
     """Return everything there is to say, the worst first."""
     order = list(Level)
-    return sorted((finding for check in CHECKS for finding in check(facts)), key=lambda one: order.index(one.level))
+    findings = [finding for check in CHECKS for finding in check(facts)]
+    if facts.server is not None:
+        findings += [finding for check in serverfindings.CHECKS for finding in check(facts.server)]
+    return sorted(findings, key=lambda one: order.index(one.level))
+
+
+def questions(facts: Facts) -> int:
+    """Return how many questions were asked."""
+    return len(CHECKS) + (0 if facts.server is None else len(serverfindings.CHECKS))

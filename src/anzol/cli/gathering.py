@@ -58,11 +58,33 @@ def about_database(facts: Facts, webhooks: Webhooks) -> Facts:
         return replace(facts, settings_error=error)
     facts = replace(facts, settings=settings)
     if isinstance(place, PostgresPlace):
-        return facts
+        return about_server(facts, webhooks, place)
     facts = replace(facts, database=look_at_file(place.path), key=look_at_key(place.path))
     if not place.path.exists():
         return facts
     return about_contents(facts, webhooks, place.path)
+
+
+def about_server(facts: Facts, webhooks: Webhooks, place: PostgresPlace) -> Facts:
+    """Add what the server says of itself, and what is in the database if opening it does not change it."""
+    from anzol.cli.serverfacts import look_at_server
+    from anzol.storage.opening import check_driver, keys
+    from anzol.storage.postgres.migrations import newest
+
+    try:
+        check_driver()
+        server = asyncio.run(look_at_server(place))
+        here = newest()
+        fits = server.schema_version >= here >= server.works_with
+        facts = replace(facts, server=server, schema=(here if fits else server.schema_version, here))
+        keys(webhooks.settings.plain_key, ())
+        if not fits or server.lacked or server.read_only or not server.started:
+            return facts
+        return with_contents(facts, webhooks)
+    except SettingsError as error:
+        return replace(facts, settings_error=error)
+    except AnzolError as error:
+        return replace(facts, storage_error=error)
 
 
 def about_contents(facts: Facts, webhooks: Webhooks, path: Path) -> Facts:
@@ -74,7 +96,12 @@ def about_contents(facts: Facts, webhooks: Webhooks, path: Path) -> Facts:
         key_is_missing = facts.key is not None and not facts.key.exists and webhooks.settings.secret_key is None
         if facts.schema is None or facts.schema[0] != facts.schema[1] or key_is_missing:
             return facts
-        read = asyncio.run(closing(webhooks, read_storage))
-        return replace(facts, now=now(), **read)  # type: ignore[arg-type]  # the names are those of Facts
+        return with_contents(facts, webhooks)
     except AnzolError as error:
         return replace(facts, storage_error=error)
+
+
+def with_contents(facts: Facts, webhooks: Webhooks) -> Facts:
+    """Add what is in the database."""
+    read = asyncio.run(closing(webhooks, read_storage))
+    return replace(facts, now=now(), **read)  # type: ignore[arg-type]  # the names are those of Facts

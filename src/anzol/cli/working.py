@@ -10,7 +10,7 @@ from anzol.cli.options import App, AppArgument, Database, Json, command
 from anzol.errors import InvalidValue
 
 if TYPE_CHECKING:
-    from anzol.cli.findings import Finding
+    from anzol.cli.finding import Finding
 
 
 ANYWHERE = "0.0.0.0"  # noqa: S104 - probes come from outside the container
@@ -107,22 +107,24 @@ def doctor(*, app: App = None, database: Database = None, json: Json = False) ->
     Nothing is changed. Exit code 1: something loses or stops deliveries, or will.
     """
     from anzol.cli.exits import Exit
-    from anzol.cli.findings import CHECKS, Level, examine
+    from anzol.cli.finding import Level
+    from anzol.cli.findings import examine, questions
     from anzol.cli.gathering import gather
     from anzol.cli.screen import Screen, count
 
-    findings = examine(gather(app, database))
-    summary = f"{count(len(CHECKS), 'question')} asked, {count(len(findings), 'finding')}."
+    facts = gather(app, database)
+    findings, asked = examine(facts), questions(facts)
+    summary = f"{count(asked, 'question')} asked, {count(len(findings), 'finding')}."
     data = [{"level": one.level.value, "check": one.check, "what": one.what, "do": one.do} for one in findings]
     text = "\n".join([*(told(finding) for finding in findings), summary])
-    Screen(as_json=json).result({"asked": len(CHECKS), "findings": data}, text)
+    Screen(as_json=json).result({"asked": asked, "findings": data}, text)
     if any(finding.level is Level.ERROR for finding in findings):
         raise typer.Exit(Exit.FAILED)
 
 
 def told(finding: Finding) -> str:
     """Write a finding for people: a sign and a word for how bad it is, what, and what to do."""
-    from anzol.cli.findings import Level
+    from anzol.cli.finding import Level
     from anzol.cli.screen import clean
 
     sign = {Level.ERROR: "✗ error  ", Level.WARNING: "! warning", Level.NOTE: "· note   "}[finding.level]
