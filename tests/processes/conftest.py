@@ -1,6 +1,6 @@
 """Real processes: an app in a folder, a receiver that the test holds in its hands, programs that are started and ended.
 
-Everything listens on loopback, on ports that the system gives. Each test runs on every database that Anzol speaks.
+Everything listens on loopback, on ports that the system gives. Tests marked `both` run on SQLite and on PostgreSQL.
 """
 
 from __future__ import annotations
@@ -138,12 +138,12 @@ class Receiver:
 class Program:
     """A process that a test started, with what it prints."""
 
-    def __init__(self, command: list[str], folder: Path, environment: dict[str, str]) -> None:
+    def __init__(self, command: list[str], folder: Path, environment: dict[str, str], stdin: int) -> None:
         self.process = subprocess.Popen(
             command,
             cwd=folder,
             env=environment,
-            stdin=subprocess.DEVNULL,
+            stdin=stdin,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -233,9 +233,10 @@ class World:
         }
         return {**kept, **own, **changes}
 
-    def start(self, *command: str, **changes: str) -> Program:
-        """Start a program of this interpreter's, such as ``uvicorn main:app``."""
-        program = Program([sys.executable, "-m", *command], self.folder, self.environment(**changes))
+    def start(self, *command: str, stdin: int = subprocess.DEVNULL, **changes: str) -> Program:
+        """Start a program of this interpreter's, such as ``uvicorn main:app``, or its ``-c`` and a text."""
+        words = command if command[0] == "-c" else ("-m", *command)
+        program = Program([sys.executable, *words], self.folder, self.environment(**changes), stdin)
         self.programs.append(program)
         return program
 
@@ -298,29 +299,20 @@ class World:
             print(*program.errors, sep="")  # shown when the test fails
 
 
-def postgres_is_whole() -> bool:
-    """Say whether that engine can all that a worker asks of it."""
-    try:
-        from anzol.storage.postgres.engine import PostgresStorage
-    except ImportError:
-        return False
-    return hasattr(PostgresStorage, "dispatch")
+# What the supervisor and the health port do hardly depends on the database, and each test of theirs starts processes.
+both = pytest.mark.parametrize("database", ["sqlite", "postgresql"], indirect=True)
 
 
-ENGINES = ["sqlite", "postgresql"] if postgres_is_whole() else ["sqlite"]
-
-
-@pytest.fixture(params=ENGINES)
+@pytest.fixture(params=["sqlite"])
 def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """The URL of an empty database."""
     if request.param == "sqlite":
         yield f"sqlite:///{tmp_path / 'anzol.db'}"
         return
-    server = request.getfixturevalue("postgres")
-    with server.database() as url:
-        told = {"ANZOL_DATABASE_URL": url, "ANZOL_SECRET_KEY": KEY}
-        subprocess.run([sys.executable, "-m", "anzol", "migrate"], env=os.environ | told, cwd=tmp_path, check=True)
-        yield url
+    url = request.getfixturevalue("postgres_database")
+    told = {"ANZOL_DATABASE_URL": url, "ANZOL_SECRET_KEY": KEY}
+    subprocess.run([sys.executable, "-m", "anzol", "migrate"], env=os.environ | told, cwd=tmp_path, check=True)
+    yield url
 
 
 @pytest.fixture

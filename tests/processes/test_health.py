@@ -22,7 +22,7 @@ from anzol import Settings, Webhooks
 from anzol.app.health import Health, Own, judged
 from anzol.errors import StorageBusy, StorageError, VaultError
 from anzol.storage.face import Probe
-from tests.processes.conftest import KEY, Program, World, get, until
+from tests.processes.conftest import KEY, Program, World, both, get, until
 
 SECOND = 1_000_000
 NOW = 1_800_000_000 * SECOND
@@ -300,6 +300,7 @@ def names(answer: Any) -> list[str]:
     return [check["name"] for check in answer["checks"]]
 
 
+@both
 def test_a_worker_answers_on_its_health_port(world: World) -> None:
     worker, url = with_port(world)
     until(lambda: get(f"{url}/ready")[0] == 200, "it is ready")
@@ -323,8 +324,6 @@ def test_a_worker_answers_on_its_health_port(world: World) -> None:
 
 
 def test_a_worker_whose_database_is_locked_is_live_and_not_ready(world: World, tmp_path: Path) -> None:
-    if not world.database.startswith("sqlite"):
-        return
     worker, url = with_port(world)
     until(lambda: get(f"{url}/ready")[0] == 200, "it is ready")
     with closing(sqlite3.connect(tmp_path / "anzol.db", isolation_level=None)) as other:
@@ -338,6 +337,7 @@ def test_a_worker_whose_database_is_locked_is_live_and_not_ready(world: World, t
     assert worker.end() == 0
 
 
+@both
 def test_one_port_answers_for_all_processes(world: World) -> None:
     supervisor, url = with_port(world, "--processes", "2")
     until(lambda: len(world.workers()) == 2, "both are enlisted")

@@ -12,7 +12,9 @@ from typing import Self
 
 import pytest
 
-from tests.processes.conftest import Program, World, alive, free_port, get, until
+from tests.processes.conftest import Program, World, alive, both, free_port, get, until
+
+pytestmark = both
 
 
 class Load:

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import os
+import pty
 import re
 import signal
 import sqlite3
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
-from tests.processes.conftest import Program, World, alive, until
+import pytest
+
+from tests.processes.conftest import Program, World, alive, both, until
 
 DIED = re.compile(r"Worker process (\d+) \((\d) of \d\) (.*); another one in (\d+\.\d) s\.")
 
@@ -28,6 +33,7 @@ def deaths(supervisor: Program) -> list[tuple[str, ...]]:
 # --- running and ending
 
 
+@both
 def test_all_of_them_work_and_a_signal_ends_them_in_good_order(world: World) -> None:
     world.register()
     supervisor, pids = supervised(world, 3)
@@ -88,6 +94,7 @@ def test_one_that_does_not_end_is_killed(world: World) -> None:
     assert "did not end in time" in supervisor.said
 
 
+@both
 def test_when_the_supervisor_is_killed_the_processes_drain(world: World) -> None:
     world.register()
     world.receiver.hold()
@@ -189,9 +196,17 @@ def test_what_worked_once_and_can_never_work_again_ends_it_when_the_last_one_die
     assert supervisor.wait() == 3
 
 
+def test_a_database_without_a_schema_ends_it(world: World, postgres_database: str) -> None:
+    supervisor = world.worker("--processes", "2", ANZOL_DATABASE_URL=postgres_database)
+
+    assert supervisor.wait() == 5
+    assert supervisor.said.count("Run `anzol migrate`") == 1
+
+
 # --- replacing
 
 
+@both
 def test_a_hang_up_replaces_one_after_the_other(world: World) -> None:
     supervisor, pids = supervised(world)
 
@@ -240,9 +255,69 @@ def test_a_signal_in_the_middle_of_replacing_ends_all(world: World) -> None:
     assert sorted(world.receiver.seen.elements()) == sorted(sent)
 
 
+# --- in a terminal
+
+# Takes the terminal that is its standard input for its own, as a shell would have given it, and becomes the program.
+ATTENDED = """
+import fcntl, os, sys, termios
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+os.execv(sys.executable, [sys.executable, "-m", "anzol", "worker", "main.py", "--processes", "2"])
+"""
+
+
+@pytest.fixture
+def terminal() -> Iterator[tuple[int, int]]:
+    """Both ends of a terminal: ours, and the one that a program has."""
+    ours, theirs = pty.openpty()
+    yield ours, theirs
+    for end in (ours, theirs):
+        with suppress(OSError):
+            os.close(end)
+
+
+def attended(world: World, theirs: int) -> tuple[Program, set[int]]:
+    supervisor = world.start("-c", ATTENDED, stdin=theirs)
+    supervisor.says("delivers from", times=2)
+    until(lambda: len(world.workers()) == 2, "all are enlisted")
+    return supervisor, world.workers()
+
+
+def test_ctrl_c_is_one_signal_not_one_for_each_process(world: World, terminal: tuple[int, int]) -> None:
+    world.register()
+    world.receiver.hold()
+    supervisor, _ = attended(world, terminal[1])
+    sent = world.send(8)
+    until(lambda: world.receiver.waiting == 8, "all are under way")
+
+    os.write(terminal[0], b"\x03")
+    supervisor.says("Finishing")
+    world.receiver.let_go()
+
+    assert supervisor.wait() == 0
+    assert world.quiet()
+    assert sorted(world.receiver.seen.elements()) == sorted(sent)
+
+
+def test_a_hang_up_with_a_terminal_replaces_and_a_closed_terminal_ends_it(
+    world: World, terminal: tuple[int, int]
+) -> None:
+    supervisor, pids = attended(world, terminal[1])
+
+    supervisor.hears(signal.SIGHUP)
+    supervisor.says("Every worker process was replaced.")
+    assert world.workers().isdisjoint(pids)
+    os.close(terminal[1])
+    os.close(terminal[0])
+
+    assert supervisor.wait() == 0
+    assert "Finishing" in supervisor.said
+    assert world.workers() == set()
+
+
 # --- one file
 
 
+@both
 def test_several_on_one_sqlite_file_are_warned_of(world: World) -> None:
     supervisor, _ = supervised(world)
 
@@ -252,8 +327,6 @@ def test_several_on_one_sqlite_file_are_warned_of(world: World) -> None:
 
 def test_a_schema_of_a_newer_anzol_ends_it(tmp_path: Path, world: World) -> None:
     world.status()
-    if not world.database.startswith("sqlite"):
-        return
     with sqlite3.connect(tmp_path / "anzol.db") as connection:
         connection.execute("insert into anzol_migration values (999, 'of a newer one', 0)")
     connection.close()

@@ -7,7 +7,9 @@ import signal
 import pytest
 
 from anzol.lifecycle import Outcome
-from tests.processes.conftest import World, until
+from tests.processes.conftest import World, both, until
+
+pytestmark = both
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
