@@ -11,6 +11,7 @@ from anzol.errors import InvalidValue
 from anzol.model import Customer, Endpoint, Match, Page, Status, StoredMessage
 from anzol.storage import rows
 from anzol.storage.postgres.migrations import newest
+from anzol.storage.postgres.queries import in_schema
 from anzol.storage.postgres.register import find_customer, find_endpoint, read_id, show_endpoint
 from anzol.storage.postgres.search import LAST
 from anzol.storage.postgres.texts import refuse_nul
@@ -21,6 +22,8 @@ from anzol.subscription import DISABLED, EVENT_TYPE, MATCHED, Occurrence, Subscr
 T = TypeVar("T")
 ENDLESS: Final = (1 << 63) - 1
 COUNTED_IN_LISTS: Final = 10_000  # waiting deliveries of each endpoint in a list
+COUNTED: Final = 20_000  # rows of each kind that a status counts; if there are more, it estimates
+PAGES: Final = 400  # of 8 KB that it looks at to estimate
 
 
 async def customer_id_of(work: Work, environment: str, uid: str) -> bytes:
@@ -172,20 +175,49 @@ def match_of(row: Row, occurrence: Occurrence, waiting: bool, now: int) -> Match
 
 
 async def status(work: Work, environment: str) -> Status:
-    """Return how the whole is doing."""
-    waiting, oldest_waiting = await work.the("status_outbox", "status", environment=environment)
-    pending, due, parked, in_flight, oldest_due = await work.the("status_pending", "status", environment=environment)
+    """Return how the whole is doing. What waits is counted if it is not much, else it is estimated."""
+    waiting, oldest_waiting = await count_waiting(work, environment)
+    pending, due, parked = await count_pending(work, environment)
+    (in_flight,) = await work.the("status_in_flight", "status", environment=environment)
+    (oldest_due,) = await work.the("status_oldest", "status", environment=environment, bound=COUNTED)
     failing, disabled = await work.the("status_endpoints", "status", environment=environment)
     oldest = min((at for at in (oldest_due, oldest_waiting) if at is not None), default=None)
     return Status(
         accepted_waiting=waiting,
-        pending=pending,
+        pending=max(pending, due + parked, in_flight),
         due=due,
         parked=parked,
         in_flight=in_flight,
         oldest_due=None if oldest is None else from_micros(oldest),
         failing_endpoints=failing,
         disabled_endpoints=disabled,
-        workers=tuple(rows.worker_of(row) for row in await work.all("workers")),
+        workers=tuple([rows.worker_of(row) for row in await work.all("workers")]),
         schema_version=newest(),
     )
+
+
+async def count_waiting(work: Work, environment: str) -> tuple[int, int | None]:
+    """Return how many messages wait for fan-out, and since when the first one does."""
+    seen, mine, oldest = await work.the("status_outbox", "status", environment=environment, bound=COUNTED)
+    if seen == COUNTED:
+        percent = await percent_of(work, "accepted")
+        _, mine = await work.the("status_outbox_sampled", "status", environment=environment, percent=percent)
+        mine = round(mine * 100 / percent)
+    return mine, oldest
+
+
+async def count_pending(work: Work, environment: str) -> tuple[int, int, int]:
+    """Return how many deliveries are pending, due, and parked."""
+    seen, *counts = await work.the("status_pending", "status", environment=environment, bound=COUNTED)
+    if seen == COUNTED:
+        percent = await percent_of(work, "pending")
+        _, *counts = await work.the("status_pending_sampled", "status", environment=environment, percent=percent)
+        counts = [round(count * 100 / percent) for count in counts]
+    pending, due, parked = counts
+    return pending, due, parked
+
+
+async def percent_of(work: Work, table: str) -> float:
+    """Return how much of a table is a sample of a bounded size."""
+    (pages,) = await work.the("table_pages", "table", relation=in_schema(f"anzol.{table}", work.schema))
+    return min(100.0, 100.0 * PAGES / max(1, int(pages)))
