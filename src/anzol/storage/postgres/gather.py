@@ -73,15 +73,19 @@ class Gathering:
 
     def send_sync(self, messages: Sequence[NewMessage], *, fresh: bool) -> list[Answer]:
         """As `send`, blocking the calling thread."""
-        if self._homes.here():
-            raise StorageError(
-                "send_sync was called on the event loop that the worker runs on, which it would block for ever.",
-                do="Write `await ... .send(...)` there.",
-            )
+        if self._homes.here():  # the loop that would do it is the one that is blocked
+            return self._send_aside(messages, fresh)
         sending = Sending(messages, fresh, None, Future())
         self._add(sending)
         answers: list[Answer] = sending.future.result()
         return answers
+
+    def _send_aside(self, messages: Sequence[NewMessage], fresh: bool) -> list[Answer]:
+        async def store(home: Home) -> list[Answer]:
+            return await self._store(home, messages, fresh)
+
+        home = self._homes.aside()
+        return asyncio.run_coroutine_threadsafe(home.run(store), home.loop).result()
 
     def _add(self, sending: Sending) -> None:
         self._waiting.append(sending)

@@ -167,9 +167,17 @@ class Homes:
                     del self._listening[loop], self._listeners[loop]
                 else:
                     return home
-            if self._thread is None:
-                self._thread = HomeThread(self.place)
-            return self._thread.home
+            return self._made_thread().home
+
+    def aside(self) -> Home:
+        """Return the thread's home, for who blocks the loop that he runs on."""
+        with self._lock:
+            return self._made_thread().home
+
+    def _made_thread(self) -> HomeThread:
+        if self._thread is None:
+            self._thread = HomeThread(self.place)
+        return self._thread
 
     async def run(self, act: Callable[[Home], Awaitable[T]]) -> T:
         """Run *act* at home: here if this loop is one, else there."""
