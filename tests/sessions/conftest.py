@@ -15,6 +15,7 @@ from anzol.storage.foreign import ForeignOutbox
 from anzol.storage.postgres.migrating import migrate
 from tests.postgres import Server
 from tests.sessions import hosts
+from tests.sessions import mariadb as mariadbs
 from tests.sessions.memory import Ledger
 from tests.sessions.pg import Own
 
@@ -84,3 +85,13 @@ async def own(postgres: Server, shared_database: str) -> AsyncIterator[Own]:
         own.rows(f"delete from {table}")
     yield own
     await own.close()
+
+
+@pytest.fixture(scope="session")
+def mariadb() -> Iterator[mariadbs.Server]:
+    """The run's MariaDB server; without one the test is skipped, saying what is missing."""
+    try:
+        with mariadbs.running_mariadb() as server:
+            yield server
+    except mariadbs.NoServer as missing:
+        pytest.skip(str(missing))

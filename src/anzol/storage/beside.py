@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
-from anzol.errors import OutboxMissing, SessionRefused
+from anzol.errors import OutboxMissing, PayloadTooLarge, SessionRefused
 from anzol.storage.hands import AsyncHand, Hand
 from anzol.storage.outboxrows import TABLE, Row, has_table, own_table
 from anzol.storage.postgres.guests import Ask, Flow
@@ -21,6 +21,10 @@ PLACE: Final = "anzol.place"  # in Connection.info: which database this is
 CHECKED: Final = "anzol.table"  # in a connection's notes: the table was seen
 MEMORY: Final = ""  # the place of a database that no other connection can see
 UNSPOILT: Final = ("sqlite", "mysql", "mariadb")  # where a refused statement leaves the transaction usable
+MYSQLS: Final = ("mysql", "mariadb")
+PACKET: Final = "anzol.packet"  # in Connection.info: bytes that a statement may have
+SURELY_FITS: Final = 250_000  # bytes of a body, which no server's limit stands in the way of
+ESCAPED: Final = (b"\0", b"\n", b"\r", b"\x1a", b"\\", b"'", b'"')
 THERE: Final = Phrase(
     "select coalesce(has_table_privilege(to_regclass('anzol_outbox'), 'insert'), false), current_database()"
 )
@@ -36,6 +40,8 @@ def insert(connection: Connection, row: Row) -> None:
 
     if connection.dialect.name not in UNSPOILT:
         require_table(connection)
+    elif connection.dialect.name in MYSQLS and len(row.body) > SURELY_FITS:
+        require_room(connection, row)
     values = {"id": row.id, "head": row.head, "body": row.body}
     try:
         # A host that translates schemas per request would hide the row from the relay.
@@ -52,6 +58,26 @@ def require_table(connection: Connection) -> None:
         if not has_table(connection):
             raise missing(shown_place(connection))
         connection.info[CHECKED] = True
+
+
+def require_room(connection: Connection, row: Row) -> None:
+    """Refuse a row that is over the server's limit for a statement: it would close the connection.
+
+    Raises:
+        PayloadTooLarge: it is; the transaction goes on.
+    """
+    if PACKET not in connection.info:
+        connection.info[PACKET] = connection.exec_driver_sql("select @@max_allowed_packet").scalar_one()
+    limit = int(connection.info[PACKET])
+    # As drivers write it: in quotes, with a backslash before some bytes.
+    size = len(row.body) + sum(map(row.body.count, ESCAPED)) + 2 * len(row.head) + 1024
+    if size > limit:
+        raise PayloadTooLarge(
+            f"A message of {size} bytes, as written for {connection.dialect.name}, does not fit into its statements.",
+            size=size,
+            limit=limit,
+            do="Raise max_allowed_packet on the server, or send less.",
+        )
 
 
 def place_of(connection: Connection) -> str:

@@ -33,6 +33,7 @@ create table if not exists {TABLE} (
     primary key (id)
 )
 """
+MYSQL: Final = {"engine": "InnoDB", "charset": "utf8mb4"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,15 +108,19 @@ def outbox_table(metadata: MetaData) -> Table:
 
     if TABLE in metadata.tables:
         return metadata.tables[TABLE]
-    # MySQL's BLOB ends at 64 KiB, its TEXT too: a body may be longer, a head not.
+    # MySQL's BLOB ends at 64 KiB, its TEXT too.
     body = LargeBinary().with_variant(mysql.LONGBLOB(), "mysql", "mariadb")
+    head = Text().with_variant(mysql.MEDIUMTEXT(), "mysql", "mariadb")
+    # A server's own choice may be an engine without transactions, or letters that a customer's id is not written in.
+    chosen = {f"{name}_{what}": value for name in ("mysql", "mariadb") for what, value in MYSQL.items()}
     return Table(
         TABLE,
         metadata,
         Column("id", String(32), primary_key=True),
-        Column("head", Text, nullable=False),
+        Column("head", head, nullable=False),
         Column("body", body, nullable=False),
         Column("refused", Text, comment="Why the relay set this message aside; empty it to have it tried again."),
+        **chosen,
     )
 
 
