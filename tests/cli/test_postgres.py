@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 
+import psycopg
 import pytest
 
 from anzol.storage.postgres import migrations
 from anzol.storage.postgres.script import made
-from tests.cli.conftest import World
+from tests.cli.conftest import Receiver, World
 from tests.postgres import Server
 
 KEY = "a key of which nobody has thought before"
@@ -248,3 +249,66 @@ def test_a_server_starts_without_showing_the_password(world: World, url: str, ca
 
     assert f"The database is {url.replace(f':{CANARY}', '')}." in caplog.text
     assert CANARY not in caplog.text
+
+
+# --- with no more than the rights that are given
+
+
+def test_what_is_granted_is_enough_to_accept_deliver_and_mend(
+    world: World, url: str, role: str, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.call("migrate", "--grant", role)
+    monkeypatch.setenv("ANZOL_DATABASE_URL", url.replace(f"postgres:{CANARY}@", f"{role}@"))
+    monkeypatch.setenv("ANZOL_ALLOW_NETWORKS", "127.0.0.0/8")
+    made = world.data("endpoints", "create", "-c", "acme", "--url", receiver.url)["endpoint"]["id"]
+
+    sent = world.data("trigger", "new-subscription", "--customer", "acme")["id"]
+    assert world.call("worker", "--once").exit_code == 0
+    assert len(receiver.bodies) == 1
+    assert world.call("resend", sent, made).exit_code == 0
+    assert world.call("worker", "--once").exit_code == 0
+    assert len(receiver.bodies) == 2
+
+    assert len(world.data("attempts")["items"]) == 2
+    for command in (
+        ["recover", "--since", "1h", "--customer", "acme", "--yes"],
+        ["pause", "--customer", "acme", "--yes"],
+        ["resume", "--customer", "acme", "--yes"],
+        ["cancel", "--customer", "acme", "--yes"],
+        ["endpoints", "rotate", made],
+        ["endpoints", "delete", made, "--yes"],
+        ["secrets", "rekey"],
+        ["adopt", "--withdraw-pending", "--yes"],
+        ["doctor"],
+    ):
+        result = world.call(*command)
+        assert result.exit_code == 0, result.output
+
+
+def test_the_printed_script_run_by_hand_is_enough_too(
+    world: World,
+    url: str,
+    role: str,
+    receiver: Receiver,
+    ask: Callable[..., list[tuple[object, ...]]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ask(world.data("migrate", "--sql", "--grant", role)["sql"])
+    monkeypatch.setenv("ANZOL_DATABASE_URL", url.replace(f"postgres:{CANARY}@", f"{role}@"))
+    monkeypatch.setenv("ANZOL_ALLOW_NETWORKS", "127.0.0.0/8")
+
+    world.call("endpoints", "create", "-c", "acme", "--url", receiver.url)
+    world.call("trigger", "new-subscription", "--customer", "acme")
+    assert world.call("worker", "--once").exit_code == 0
+    assert len(receiver.bodies) == 1
+
+
+def test_a_role_with_the_rights_changes_no_schema(
+    world: World, url: str, role: str, ask: Callable[..., list[tuple[object, ...]]], postgres: Server
+) -> None:
+    world.call("migrate", "--grant", role)
+    mine = url.replace(f"postgres:{CANARY}@", f"{role}@")
+
+    for statement in ("drop table anzol.lane", "create table anzol.x (id int)", "alter table anzol.lane add x int"):
+        with pytest.raises(psycopg.errors.InsufficientPrivilege), psycopg.connect(mine) as connection:
+            connection.execute(statement.encode())

@@ -50,6 +50,12 @@ LACKED: Final = """select t.name || ': ' || string_agg(r.name, ', ' order by r.p
  group by t.name order by t.name"""
 
 
+LACKED_COUNTERS: Final = """select relname || ': usage, select' from pg_class
+ where relnamespace = to_regnamespace($1) and relkind = 'S'
+   and not (has_sequence_privilege(oid, 'usage') and has_sequence_privilege(oid, 'select'))
+ order by relname"""
+
+
 @dataclass(frozen=True, slots=True)
 class OldTransaction:
     """A transaction that has been open for long."""
@@ -220,6 +226,7 @@ async def lacked(connection: Connection, schema: str, *, allowed: bool, there: b
     tables, views = made()
     rows = await connection.fetch(LACKED, f'"{schema}"', tables, RIGHTS)
     rows += await connection.fetch(LACKED, f'"{schema}"', ["migration", *views], ["select"])
+    rows += await connection.fetch(LACKED_COUNTERS, f'"{schema}"')
     return tuple(row[0] for row in rows)
 
 

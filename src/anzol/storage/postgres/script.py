@@ -113,7 +113,9 @@ def grants(schema: str, role: str) -> list[str]:
     return [
         f'grant usage on schema "{schema}" {whom};',
         *(in_schema(f"grant {rights} on {names} {whom};", schema) for rights, names in lists),
+        f'grant usage, select on all sequences in schema "{schema}" {whom};',
         f'alter default privileges in schema "{schema}" grant {ALL} on tables {whom};',
+        f'alter default privileges in schema "{schema}" grant usage, select on sequences {whom};',
     ]
 
 
