@@ -312,3 +312,14 @@ def test_a_role_with_the_rights_changes_no_schema(
     for statement in ("drop table anzol.lane", "create table anzol.x (id int)", "alter table anzol.lane add x int"):
         with pytest.raises(psycopg.errors.InsufficientPrivilege), psycopg.connect(mine) as connection:
             connection.execute(statement.encode())
+
+
+@pytest.mark.parametrize("driver", ["", "+psycopg", "+asyncpg"])
+def test_an_outbox_is_made_in_another_postgresql_database(world: World, postgres_database: str, driver: str) -> None:
+    url = postgres_database.replace("postgresql://", f"postgresql{driver}://")
+
+    assert world.call("migrate", "--outbox", url, "--check").exit_code == 1
+    assert "BYTEA" in world.call("migrate", "--outbox", url, "--sql").stdout
+    assert world.data("migrate", "--outbox", url) == {"made": True}
+    assert world.data("migrate", "--outbox", url) == {"made": False}
+    assert world.call("migrate", "--outbox", url, "--check").exit_code == 0

@@ -20,6 +20,7 @@ from anzol.errors import SchemaNewer, SchemaOutdated, StorageBusy, StorageError
 from anzol.storage.postgres import migrations
 from anzol.storage.postgres.migrating import Patience, migrate
 from anzol.storage.postgres.migrations import Standing
+from tests.pooler import found_pooler, running_pooler
 from tests.postgres import Server
 
 FIRST = (1, "first", "create table anzol.message (id bigint, key text);")
@@ -314,3 +315,20 @@ async def test_no_connection_is_left_open(postgres: Server, postgres_database: s
     with psycopg.connect(postgres_database, autocommit=True) as connection:
         count = "select count(*) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()"
         until(lambda: connection.execute(count).fetchone() == (0,))
+
+
+@pytest.mark.skipif(found_pooler() is None, reason="there is no pgbouncer on this machine")
+async def test_behind_a_real_pooler_three_migrate_at_once(
+    postgres: Server, postgres_database: str, files: Files
+) -> None:
+    files(
+        "alter table anzol.message add a int;",
+        "-- no transaction\ncreate index concurrently by_a on anzol.message (a);",
+    )
+
+    with running_pooler(postgres) as pooler:
+        done = await asyncio.gather(*(migrate(pooler.uri(postgres_database), "anzol", pooler=True) for _ in range(3)))
+
+    assert sorted(done) == [(), (), (1, 2, 3)]
+    broken = "select count(*) from pg_index where not indisvalid"
+    assert postgres.execute(broken, database=postgres_database) == [(0,)]
