@@ -6,6 +6,7 @@ with asked as materialized (
       from unnest(:lanes::uuid[], :rooms::int[]) as g (endpoint_id, room)
       join anzol.lane l on l.endpoint_id = g.endpoint_id and l.holder = :me and l.parked = 0
       join anzol.endpoint e on e.id = g.endpoint_id
+     where l.endpoint_id = any(:lanes) and e.id = any(:lanes)
 ),
 due as materialized (
     select x.*, row_number() over (partition by a.endpoint_id order by x.due_at, x.id) <= a.room as claimed,

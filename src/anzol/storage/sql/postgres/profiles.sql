@@ -9,5 +9,5 @@ select e.id, e.customer_id, c.uid, e.environment, e.url, e.headers, e.header_pre
        c.throttle
   from anzol.endpoint e
   join anzol.lane l on l.endpoint_id = e.id
-  left join anzol.customer c on c.id = e.customer_id
- where e.id = any(:endpoints::uuid[])
+  left join lateral (select c.uid, c.throttle from anzol.customer c where c.id = e.customer_id offset 0) c on true
+ where e.id = any(:endpoints::uuid[]) and l.endpoint_id = any(:endpoints)
