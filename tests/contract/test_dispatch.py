@@ -344,6 +344,22 @@ async def test_a_message_for_later_on_a_lane_that_is_held_is_found_then(scene: S
     assert len(due.claims) == 1
 
 
+async def test_a_lane_taken_for_what_is_due_keeps_the_time_of_what_comes_later(scene: Scene) -> None:
+    await scene.endpoint()
+    await scene.accept(deliver_at=scene.now + 20 * SECOND)
+    await scene.accept()
+    worker, other = await scene.worker(), await scene.worker()
+
+    first = await worker.round()
+    later = scene.now + 20 * SECOND
+    elsewhere = await other.round()
+    scene.later(20)
+    second = await worker.round(look=(), take=0)
+
+    assert (len(first.claims), first.next_turn_at, elsewhere.profiles) == (1, later, [])
+    assert len(second.claims) == 1
+
+
 async def test_changes_of_an_endpoint_reach_the_holder_of_its_lane(scene: Scene) -> None:
     endpoint = await scene.endpoint()
     await scene.accept()

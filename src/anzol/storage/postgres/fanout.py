@@ -214,6 +214,8 @@ class Fanning:
         if bound.over or bound.drained:
             await self._overflow(bound)
         endpoints, messages, dues, paused, holders = columns(placing.rows)
+        taken = {*placing.taken}
+        lanes = list(taken | placing.touched.keys())
         return await self.work.all(
             "placed",
             me=self.me,
@@ -222,9 +224,9 @@ class Fanning:
             dues=dues,
             paused=paused,
             claimed=[holder is not None for holder in holders],
-            taken=placing.taken,
-            touched=list(placing.touched),
-            turns=list(placing.touched.values()),
+            lanes=lanes,
+            taken=[lane in taken for lane in lanes],
+            turns=[placing.touched.get(lane) for lane in lanes],
             done=[row.id for row in batch.rows],
             large=LARGE,
         )

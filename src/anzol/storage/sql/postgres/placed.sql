@@ -8,13 +8,12 @@ with made as (
            as g (endpoint_id, message_id, due_at, paused, claimed)
     returning id, endpoint_id, message_id, holder
 ),
-taken as (
-    update anzol.lane set holder = :me, turn_at = null where endpoint_id = any(:taken::uuid[])
-),
-touched as (
-    update anzol.lane l set turn_at = least(l.turn_at, g.due_at)
-      from unnest(:touched::uuid[], :turns::bigint[]) as g (endpoint_id, due_at)
-     where l.endpoint_id = g.endpoint_id and l.endpoint_id = any(:touched)
+lanes as ( -- each row once: a lane may be taken, and have something for later
+    update anzol.lane l
+       set holder = case when g.taken then :me else l.holder end,
+           turn_at = least(case when not g.taken then l.turn_at end, g.due_at)
+      from unnest(:lanes::uuid[], :taken::boolean[], :turns::bigint[]) as g (endpoint_id, taken, due_at)
+     where l.endpoint_id = g.endpoint_id and l.endpoint_id = any(:lanes)
 ),
 done as (
     delete from anzol.accepted where id = any(:done::bigint[])
