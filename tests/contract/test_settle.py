@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import closing
 
 import pytest
 
 from anzol import ids
+from anzol.errors import StorageError
 from anzol.lifecycle import Cause, Disabled, Incident, Outcome, State, ends
 from anzol.storage.face import LaneHealth, NewIncident, Selection
+from anzol.storage.postgres.engine import PostgresStorage
+from anzol.storage.postgres.queries import in_schema
+from anzol.storage.postgres.work import Work
+from anzol.storage.sqlite.engine import SqliteStorage
 from tests.contract.conftest import ENVIRONMENT, SECOND, Scene, raw
 
 ENDINGS = [cause for cause in Cause if cause is not Cause.RESENT]
@@ -229,7 +235,19 @@ async def test_the_database_refuses_a_state_that_cannot_be(scene: Scene) -> None
     worker = await scene.worker()
     await worker.settle((await worker.round()).claims)
 
-    connection = sqlite3.connect(scene.storage.path)  # type: ignore[attr-defined]  # the engine under test is SQLite
-    with pytest.raises(sqlite3.IntegrityError):
-        connection.execute("update anzol_delivery set cause = 3")
-    connection.close()
+    with pytest.raises((sqlite3.IntegrityError, StorageError), match=r"(?i)check constraint"):
+        await by_hand(scene.storage, "update anzol.delivery set cause = 3")
+
+
+async def by_hand(storage: object, statement: str) -> None:
+    """Run a statement past the face; its tables are written as PostgreSQL's."""
+    if isinstance(storage, PostgresStorage):
+        await storage.change(run, in_schema(statement, storage.place.schema))
+    else:
+        assert isinstance(storage, SqliteStorage)
+        with closing(sqlite3.connect(storage.path)) as connection:
+            connection.execute(statement.replace("anzol.", "anzol_"))
+
+
+async def run(work: Work, statement: str) -> None:
+    await work.connection.execute(statement)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -170,6 +171,23 @@ async def test_a_heart_beats_while_results_are_written_and_lists_are_read(stage:
 
 async def wait_for_4711(work: Work) -> None:
     await work.connection.execute("select pg_advisory_xact_lock_shared(4711)")
+
+
+async def test_a_claim_that_is_handed_out_again_before_its_settler_hears_stays_known(stage: Stage) -> None:
+    worker = await stage.worker()
+    claim = await stage.claim(worker)
+    known = stage.storage.claims_of_worker[worker] = Counter([claim.id])
+    async with stage.open() as slow:
+        await slow.run("select from anzol.lane for update")
+        settling = begin(stage.storage.settle(worker, [stage.failed(claim)]))
+        await slow.blocks(settling)
+        known.update([claim.id])
+        await slow.commit()
+        await settling
+
+    assert known == {claim.id: 1}
+    await stage.storage.settle(worker, [stage.failed(claim)])
+    assert known == {}
 
 
 # --- lanes ------------------------------------------------------------------------------------------------------------

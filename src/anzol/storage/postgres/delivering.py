@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 from anzol.errors import AnzolError
@@ -38,7 +39,7 @@ class Delivering(Settling):
             self._forget(me)
             return done
         # Not before: the caller may be gone. What it does not know of is given back by the next round.
-        self.claims_of_worker.setdefault(me, set()).update([claim.id for claim in done.claims])
+        self.claims_of_worker.setdefault(me, Counter()).update([claim.id for claim in done.claims])
         memory.unheard = False
         return done
 
@@ -46,7 +47,7 @@ class Delivering(Settling):
         def committed(work: Work) -> None:
             self.committed(home, work)
 
-        known = self.claims_of_worker.setdefault(me, set())
+        known = self.claims_of_worker.setdefault(me, Counter())
         try:
             async with home.lend("dispatch") as connection:
                 steps = Steps(self.work(connection), self.place, committed)

@@ -6,6 +6,7 @@ wait. What has nothing to do is left out after that: trips to the server are wha
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -63,7 +64,7 @@ class Round:
     me: int
     order: Order
     memory: Memory
-    known: set[int]
+    known: Counter[int]
     skew: Skew
     read: tuple[Callable[[], int], Callable[[], float]]
 
@@ -133,7 +134,8 @@ class Round:
             if alive:
                 await work.run("lanes_lock", lanes=lanes)
                 await work.run("lanes_free", me=self.me, lanes=lanes, farthest=FARTHEST)
-        self.known.difference_update(claims)
+        for claim in claims:
+            self.known.pop(claim, None)
 
     async def _begin(self, low: int) -> Ahead | None:
         """Clear the touches of held lanes, and see what waits; None: the lease is gone."""

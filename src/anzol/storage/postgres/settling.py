@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
-from typing import Concatenate, ParamSpec, TypeVar
+from typing import Concatenate, Final, ParamSpec, TypeVar
 
 from anzol.errors import StorageUnreachable
 from anzol.model import Report
@@ -20,6 +21,7 @@ from anzol.storage.processes import this_process
 
 P = ParamSpec("P")
 T = TypeVar("T")
+NOTHING: Final[Counter[int]] = Counter()
 
 
 class Settling(Calls):
@@ -27,7 +29,8 @@ class Settling(Calls):
 
     def begin_anew(self) -> None:
         super().begin_anew()
-        self.claims_of_worker: dict[int, set[int]] = {}  # handed out and not settled
+        # Handed out and not settled, how often: who is given back may be handed out again before its settler hears.
+        self.claims_of_worker: dict[int, Counter[int]] = {}
         self.skew = Skew()
         self._unheard: dict[int, Written] = {}  # by worker: a transaction to whose commit there was no answer
 
@@ -52,8 +55,12 @@ class Settling(Calls):
         write = self._in_one_statement if batch.plain else self._in_one_transaction
         written = await self.again(lambda: write(home, batch), lossy=True)
         fenced = tuple([one.id for one in batch.settled if one.id not in written])
-        if batch.me in self.claims_of_worker:
-            self.claims_of_worker[batch.me].difference_update([one.id for one in batch.settled])
+        known = self.claims_of_worker.get(batch.me, NOTHING)
+        for one in batch.settled:
+            if known.get(one.id, 0) > 1:
+                known[one.id] -= 1
+            else:
+                known.pop(one.id, None)
         return fenced
 
     async def _in_one_statement(self, home: Home, batch: Batch) -> frozenset[int]:

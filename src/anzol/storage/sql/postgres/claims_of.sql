@@ -1,7 +1,6 @@
--- What a worker has claimed, locked in order.
-select p.id, p.message_id, p.endpoint_id, p.attempt, p.manual, p.interruptions
-  from anzol.lane l
-  join anzol.pending p on p.endpoint_id = l.endpoint_id and p.holder = :me
- where l.holder = :me
- order by p.id
-   for update of p
+-- What a worker has claimed, locked in order; but not found by going through all that is pending in that order.
+select id, message_id, endpoint_id, attempt, manual, interruptions
+  from anzol.pending
+ where holder = :me
+ order by id + 0
+   for update
