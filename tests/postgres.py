@@ -38,8 +38,10 @@ GUARD = """
 exec 2>/dev/null
 read -r _
 for file in "$1"/*.pid "$1/data/postmaster.pid"; do
-    kill -QUIT "$(head -n 1 "$file")"
-    while kill -0 "$(head -n 1 "$file")"; do sleep 0.05; done
+    number=$(head -n 1 "$file")
+    number=${number#-} # as initdb writes it
+    kill -QUIT "$number"
+    while kill -0 "$number"; do sleep 0.05; done
 done
 rm -rf "$1"
 """
