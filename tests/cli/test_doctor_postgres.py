@@ -248,6 +248,8 @@ def test_a_pooler_is_seen_whatever_the_setting_says(
     with running_pooler(postgres) as pooler:
         monkeypatch.setenv("ANZOL_DATABASE_URL", pooler.uri(url))
         assert checks(world)["pooler"] == "error"
+        refused = world.call("status")
+        assert (refused.exit_code, "set ANZOL_POOLER=true" in refused.stderr) == (5, True)
 
         monkeypatch.setenv("ANZOL_POOLER", "true")
         assert checks(world) == {}

@@ -11,7 +11,7 @@ from anzol.cli.screen import count, span
 from anzol.cli.serverfacts import Server
 
 OLDEST: Final = 14
-MOST: Final = 9  # connections of a process with a worker
+MOST: Final = 10  # connections of a process with a worker
 SKEW: Final = timedelta(seconds=10)
 SHOWN: Final = 5  # tables that a finding names
 

@@ -45,7 +45,7 @@ INSTEAD: Final[Mapping[str, str]] = {
     "prepare_threshold": f"It is psycopg's; take it out. {POOLED}",
     "async_fallback": "It is SQLAlchemy's; take it out.",
     "pgbouncer": f"Take it out. {POOLED}",
-    "connection_limit": "Take it out: Anzol opens at most 9 connections in a process.",
+    "connection_limit": "Take it out: Anzol opens at most 10 connections in a process.",
     "schema": "Take it out, and name the schema in ANZOL_SCHEMA.",
     "connect_timeout": "Take it out: Anzol waits 5 seconds.",
     "application_name": "Take it out: Anzol's connections are called anzol.",

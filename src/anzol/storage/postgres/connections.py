@@ -14,6 +14,7 @@ from anzol.errors import AnzolError, SchemaOutdated, StorageBusy, StorageError, 
 if TYPE_CHECKING:
     from asyncpg import Connection
 
+POOLED: Final = "A pooler such as PgBouncer is between: set ANZOL_POOLER=true."
 CONNECT: Final = 5.0  # seconds
 COMMAND: Final = 60.0  # seconds that a statement may take: a connection that was cut says nothing
 UNDO: Final = 5.0  # seconds for a rollback, before the connection is thrown away
@@ -246,6 +247,8 @@ def explanation(error: Any) -> StorageError:
         )
     if isinstance(error, server.ReadOnlySQLTransactionError):
         return StorageError("The database is read-only.", do="Name the primary server in ANZOL_DATABASE_URL.")
+    if isinstance(error, server.InvalidSQLStatementNameError | server.DuplicatePreparedStatementError):
+        return StorageError(f"A prepared statement is not where it was made: {error}.", do=POOLED)
     if isinstance(error, asyncpg.PostgresError):
         return StorageError(f"The database could not do it: {error}.")
     return StorageError(f"The database could not do it: {type(error).__name__}: {error}.")
@@ -256,5 +259,5 @@ def unreachable(error: BaseException) -> StorageUnreachable:
     said = str(error) or type(error).__name__
     return StorageUnreachable(
         f"The PostgreSQL database does not answer, or does not let us in: {said}.",
-        do="Look whether it runs, and whether ANZOL_DATABASE_URL is right.",
+        do=POOLED if "startup parameter" in said else "Look whether it runs, and whether ANZOL_DATABASE_URL is right.",
     )
