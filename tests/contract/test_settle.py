@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import closing
+from datetime import timedelta
 
 import pytest
 
@@ -227,6 +228,75 @@ async def test_an_incident_is_kept_until_somebody_has_told_it(scene: Scene) -> N
     assert list(meanwhile) == []
     assert taken == again
     assert list(await scene.storage.take_incidents(10)) == []
+
+
+async def test_results_of_one_lane_are_written_together(scene: Scene) -> None:
+    await scene.endpoint()
+    for _ in range(4):
+        await scene.send()
+    worker = await scene.worker(timedelta(minutes=5))
+    late, soon, unstarted, ended = (await worker.round()).claims
+    results = [
+        scene.failed(late, after=60),
+        scene.failed(soon, after=20),
+        scene.result(unstarted, None, scene.now + 40 * SECOND, 0, None),
+        scene.result(ended),
+    ]
+
+    fenced = await scene.storage.settle(worker.me, results, [LaneHealth(late.endpoint_id, 2, scene.now, None, 0)])
+    next_turn_at = (await worker.round()).next_turn_at
+    scene.later(60)
+    again = (await worker.round()).claims
+
+    assert (list(fenced), next_turn_at) == ([], scene.now - 40 * SECOND)
+    assert [(claim.id, claim.attempt, claim.step) for claim in again] == [
+        (soon.id, 1, 1),
+        (unstarted.id, 0, 0),
+        (late.id, 1, 1),
+    ]
+    (profile,) = await scene.storage.profiles([late.endpoint_id])
+    assert profile.failures == 2
+
+
+@pytest.mark.parametrize("ended", [True, False], ids=["ended", "due again"])
+@pytest.mark.parametrize("happened", ["disabled", "paused", "deleted"])
+async def test_what_happens_to_an_endpoint_loses_no_result_of_what_is_in_flight(
+    scene: Scene, happened: str, ended: bool
+) -> None:
+    endpoint = await scene.endpoint()
+    await scene.send()
+    worker = await scene.worker(timedelta(minutes=5))
+    (claim,) = (await worker.round()).claims
+    if happened == "disabled":
+        await scene.storage.disable_endpoint(ENVIRONMENT, endpoint.id, Disabled.BY_OPERATOR)
+    elif happened == "paused":
+        await scene.storage.pause(ENVIRONMENT, customer=None, event_type=None, endpoint_id=endpoint.id, actor="me")
+    else:
+        await scene.storage.delete_endpoint(ENVIRONMENT, endpoint.id)
+
+    fenced = await scene.storage.settle(worker.me, [scene.result(claim) if ended else scene.failed(claim)])
+    scene.later(60)
+    await worker.release()
+    after = await worker.round()
+
+    assert (list(fenced), list(after.claims)) == ([], [])
+    assert await scene.states() == [State.DELIVERED if ended else State.PENDING]
+    assert len((await scene.storage.attempts(ENVIRONMENT, Selection())).items) == 1
+
+
+async def test_what_a_receiver_says_may_hold_any_character(scene: Scene) -> None:
+    await scene.endpoint()
+    await scene.send()
+    worker = await scene.worker()
+    made = scene.record(
+        Outcome.BAD_RESPONSE, None, detail="bad\0\n\x7f", note="\0", response_headers=((b"x", bytes(range(1, 256))),)
+    )
+
+    await worker.settle((await worker.round()).claims, cause=Cause.GAVE_UP, attempt=made)
+
+    (kept,) = (await scene.storage.attempts(ENVIRONMENT, Selection())).items
+    assert kept.detail.startswith("bad")
+    assert kept.response_headers == made.response_headers
 
 
 async def test_the_database_refuses_a_state_that_cannot_be(scene: Scene) -> None:

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from asyncpg import Connection
 
 from anzol import ids
-from anzol.clock import OwnedClock
+from anzol.clock import Clock, OwnedClock
 from anzol.lifecycle import Cause, Outcome
 from anzol.storage.face import AttemptRecord, Reaped, Settled
 from anzol.storage.postgres.connections import connect
@@ -40,12 +40,16 @@ class Stage:
     """A schema, a storage in it, and hands beside it."""
 
     storage: PostgresStorage
-    clock: OwnedClock
+    clock: Clock
     connection: Connection  # looks, and writes rows by hand
 
     @property
     def now(self) -> int:
         return self.clock.micros()
+
+    def later(self, by: timedelta) -> None:
+        assert isinstance(self.clock, OwnedClock)
+        self.clock.advance(by)
 
     async def ask(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
         rows = await self.connection.fetch(in_schema(statement, self.storage.place.schema), *values)

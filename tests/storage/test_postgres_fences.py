@@ -49,7 +49,7 @@ async def test_who_settles_while_he_is_reaped_is_fenced(stage: Stage, ended: boo
     late = await stage.worker()
     claim = await stage.claim(late)
     result = stage.accepted(claim) if ended else stage.failed(claim)
-    stage.clock.advance(2 * TERM)
+    stage.later(2 * TERM)
     async with stage.open() as reaper:
         reaped = await leases.reap(reaper.work, Dead(late, "here", 7, ended=False), 3)
         settling = begin(stage.storage.settle(late, [result]))
@@ -67,7 +67,7 @@ async def test_a_reaper_passes_by_a_worker_whose_results_are_being_written(stage
     slow = await stage.worker()
     claim = await stage.claim(slow)
     result = stage.accepted(claim) if ended else stage.failed(claim)
-    stage.clock.advance(2 * TERM)
+    stage.later(2 * TERM)
     async with stage.open() as settling:
         batch = Batch(slow, [result], (), (), 0)
         if ended:
@@ -85,7 +85,7 @@ async def test_a_reaper_passes_by_a_worker_whose_results_are_being_written(stage
 async def test_a_reaper_passes_by_a_worker_in_the_middle_of_a_round_and_comes_back(stage: Stage) -> None:
     slow = await stage.worker()
     lane = await stage.lane(slow)
-    stage.clock.advance(2 * TERM)
+    stage.later(2 * TERM)
     async with stage.open() as fan_out:
         await fan_out.hold(slow)
         await fan_out.run(
@@ -107,7 +107,7 @@ async def test_a_worker_that_stands_still_in_the_middle_of_a_transaction_is_reap
 ) -> None:
     frozen = await stage.worker()
     claim = await stage.claim(frozen)
-    stage.clock.advance(2 * TERM)
+    stage.later(2 * TERM)
     async with stage.open() as stopped:
         await stopped.run("set local idle_in_transaction_session_timeout = '500ms'")
         await stopped.hold(frozen)
@@ -123,7 +123,7 @@ async def test_a_worker_that_stands_still_in_the_middle_of_a_transaction_is_reap
 async def test_of_two_reapers_one_reaps(stage: Stage) -> None:
     dead = await stage.worker()
     await stage.claim(dead)
-    stage.clock.advance(2 * TERM)
+    stage.later(2 * TERM)
     async with stage.open() as first:
         await leases.reap(first.work, Dead(dead, "here", 7, ended=False), 3)
         second = await stage.reap()
@@ -314,7 +314,7 @@ async def test_thousands_of_claims_are_reaped_in_a_few_statements(
         [os.urandom(16) for _ in range(many)],
         dead,
     )
-    stage.clock.advance(2 * TERM)
+    stage.later(2 * TERM)
     asked: list[str] = []
     monkeypatch.setattr(Work, "_ready", noting(asked))
 

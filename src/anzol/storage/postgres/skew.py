@@ -18,11 +18,3 @@ class Skew:
         """Take an answer: *said* between *asked* and *heard* of our clock. What it does not contradict stays."""
         if not asked <= said - self.ahead <= heard:
             self.ahead = said - (asked + heard) // 2
-
-    def stored(self, ours: int) -> int:
-        """Return a time of our clock as the database is to have it."""
-        return ours + self.ahead
-
-    def ours(self, stored: int) -> int:
-        """Return a time of the database's by our clock."""
-        return stored - self.ahead
