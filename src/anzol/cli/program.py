@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from anzol.cli import developing, endpoints, looking, measuring, mending, schema, secrets, support, working
+from anzol.cli import copying, developing, endpoints, looking, measuring, mending, schema, secrets, support, working
 
 program = typer.Typer(
     name="anzol",
@@ -38,5 +38,5 @@ def top(
     """Webhooks for FastAPI: run, look, mend."""
 
 
-for family in (developing, working, schema, looking, mending, endpoints, secrets, support, measuring):
+for family in (developing, working, schema, copying, looking, mending, endpoints, secrets, support, measuring):
     family.register(program)

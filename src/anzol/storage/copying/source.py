@@ -18,6 +18,7 @@ from anzol.storage.sqlite.queries import sql
 from anzol.storage.vault import Vault
 
 PAGE: Final = 1000  # rows
+PATIENCE: Final = 5.0  # seconds to wait for who writes
 PAGE_BYTES: Final = 16 * 1024 * 1024
 MOVED: Final = "moved to PostgreSQL: "
 
@@ -99,7 +100,7 @@ def opened(path: Path) -> Iterator[Source]:
     """
     if not path.exists():
         raise StorageError(f"There is no database {path}.", do="Check --from.")
-    connection = sqlite3.connect(path, isolation_level=None, timeout=5.0)
+    connection = sqlite3.connect(path, isolation_level=None, timeout=PATIENCE)
     try:
         migrations.check(connection)
         connection.execute("begin immediate")
