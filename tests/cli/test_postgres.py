@@ -81,6 +81,7 @@ def test_check_knows_a_newer_schema_that_this_version_works_with(
     ask("update anzol.migration set works_with = 1000 where version = 1000")
     found = world.call("migrate", "--check")
     assert (found.exit_code, "install the newer" in found.stdout) == (1, True)
+    assert world.call("migrate").exit_code == 5
     refused = world.call("status")
     assert (refused.exit_code, "needs an Anzol of schema 1000" in refused.stderr) == (5, True)
 

@@ -114,6 +114,7 @@ def test_a_place_is_shown_without_its_password(url: str, shown: str) -> None:
         ("postgresql://app:can?ary@db/shop", "host or port that cannot be read"),
         ("postgresql://app:can#ary@db/shop", "a # in it"),
         ("postgresql://app:can ary@db/shop", "a space in it"),
+        ("postgresql://app:12?canary=x@db/shop", "%3F"),
         ("postgresql://app:canary@db:port/shop", "host or port"),
         ("postgresql://app:canary@a,,b/shop", "host or port"),
         ("postgresql://app:canary@db/shop/canary", "is not readable"),

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import inspect
 import re
+import traceback
 from datetime import timedelta
 from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
+from fastapi import APIRouter
 
-from anzol import Settings, SettingsError
+from anzol import Settings, SettingsError, Webhooks
 from anzol.addresses import LOOPBACK
 from anzol.app.delivering import rules_of
-from anzol.storage.places import SqlitePlace
+from anzol.storage.places import PostgresPlace, SqlitePlace
 
 SOURCE = Path(inspect.getfile(Settings)).parent
 
@@ -130,6 +132,41 @@ def test_what_is_no_url_of_a_database_is_refused(url: str) -> None:
 def test_what_is_for_postgresql_is_refused_beside_a_sqlite_file(name: str) -> None:
     with pytest.raises(SettingsError, match=f"ANZOL_{name.upper()} is set"):
         Settings(**{name: "true"})
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://app:canary@x@db/shop",
+        "postgresql://app:can/canary@db/shop",
+        "postgresql://app:12?canary=x@db/shop",
+    ],
+)
+def test_a_database_url_that_is_refused_is_not_shown(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    monkeypatch.setenv("ANZOL_DATABASE_URL", url)
+
+    with pytest.raises(SettingsError, match="ANZOL_DATABASE_URL") as caught:
+        Settings()
+
+    assert "canary" not in "".join(traceback.format_exception(caught.value))
+
+
+def test_a_schema_is_named_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ANZOL_DATABASE_URL", "postgresql+asyncpg://app@db/shop")
+    monkeypatch.setenv("ANZOL_SCHEMA", "hooks")
+    monkeypatch.setenv("ANZOL_POOLER", "true")
+
+    place = Settings().place
+
+    assert isinstance(place, PostgresPlace)
+    assert (place.url, place.schema, place.pooler) == ("postgresql://app@db/shop", "hooks", True)
+
+
+async def test_an_application_on_postgresql_does_not_start_without_a_key() -> None:
+    webhooks = Webhooks(APIRouter(), Settings(database_url="postgresql://app@db.invalid/shop"))
+
+    with pytest.raises(SettingsError, match=r"ANZOL_SECRET_KEY is needed.*token_urlsafe"):
+        await webhooks.status()
 
 
 def test_a_databases_password_is_not_in_the_representation() -> None:

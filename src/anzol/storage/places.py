@@ -136,7 +136,7 @@ def postgres_place(url: str, schema: str, *, pooler: bool) -> PostgresPlace:
     user, hosts = read_authority(authority)
     database, _, query = path_and_query.partition("?")
     slash = slash if database else ""  # as in libpq, where an empty name is none
-    if "@" in database or "/" in database:
+    if "@" in path_and_query or "/" in database:
         raise refused("is not readable", f"In a password write / as %2F, ? as %3F, @ as %40. {READABLE}")
     values = read_query(query)
     given = urlencode(values, quote_via=quote, safe="/:,[]")

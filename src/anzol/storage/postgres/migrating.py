@@ -67,12 +67,15 @@ async def migrate(url: str, schema: str, *, pooler: bool = False, patience: Pati
     Raises:
         StorageBusy: somebody held a lock through every try.
         StorageError: a statement failed, or the role may not do it.
+        SchemaNewer: the database belongs to a newer Anzol, and this one cannot work with it.
     """
     waits = patience or Patience()
     place = Place(url, schema, pooler, waits.lock)
     async with connected(place) as worker:
         try:
-            if (await standing(worker, schema)).version >= known.newest():
+            found = await standing(worker, schema)
+            if found.version >= known.newest():
+                known.judge(found, known.newest())
                 return ()
             async with connected(place) as guard, turn(guard, schema, waits):
                 return await Migrating(worker, guard, place, waits).run()

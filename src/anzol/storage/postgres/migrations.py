@@ -87,7 +87,7 @@ async def standing(connection: Connection, schema: str) -> Standing:
     """Read what a database has. Needs USAGE on the schema and SELECT on the table."""
     if not await connection.fetchval(THERE, in_schema("anzol.migration", schema)):
         return Standing(0, 0)
-    version, oldest = await connection.fetchrow(in_schema(APPLIED, schema))
+    ((version, oldest),) = await connection.fetch(in_schema(APPLIED, schema))
     return Standing(version, oldest)
 
 
