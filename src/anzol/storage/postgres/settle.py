@@ -196,7 +196,7 @@ def attempt_columns(settled: Sequence[Settled], ahead: int) -> dict[str, Any]:
         "handshakes": [one.tls for one in made],
         "first_bytes": [one.first_byte for one in made],
         "totals": [one.total for one in made],
-        "headers": [write_wire(one.response_headers) if one.response_headers else "[]" for one in made],
+        "headers": [write_wire(one.response_headers) for one in made],
         "bodies": [one.response_body for one in made],
     }
 

@@ -75,7 +75,7 @@ def attempt_row(claim: Held, attempt: AttemptRecord) -> tuple[object, ...]:
         attempt.tls,
         attempt.first_byte,
         attempt.total,
-        write_wire(attempt.response_headers) if attempt.response_headers else "[]",
+        write_wire(attempt.response_headers),
         attempt.response_body,
     )
 
