@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
@@ -18,7 +18,7 @@ from anzol.storage.postgres.texts import refuse_nul
 from anzol.storage.postgres.work import Work
 
 FEW: Final = 500  # endpoints that are looked into side by side
-ROUNDS: Final = 5  # searches for one page of messages by their deliveries
+ROUNDS: Final = 5  # searches for one page of messages, if their deliveries are many
 EARLIER: Final = 3_600_000_000  # microseconds by which a message's id may be older, or newer, than its acceptance
 UNDELIVERED: Final = frozenset({State.EXHAUSTED, State.CANCELLED})
 
@@ -113,8 +113,8 @@ async def messages(
     else:
         seen = await with_deliveries(work, environment, found, before, limit + 1)
     keys, next_key = cut(seen, limit)
-    listed = await work.all("messages", messages=[key[0] for key in keys])
-    return page_of([rows.message_of(row) for row in listed], next_key)
+    found_rows = await work.all("messages", messages=[key[0] for key in keys])
+    return page_of([rows.message_of(row) for row in found_rows], next_key)
 
 
 def page_of(items: Sequence[Any], next_key: Key | None) -> Page[Any]:
@@ -126,18 +126,27 @@ async def with_deliveries(work: Work, environment: str, found: Filter, before: b
     """Look for messages by their deliveries."""
     known: dict[bytes, None] = {}
     place: Key = (before, FIRST)
-    left = ROUNDS
+    rounds = 0
     while True:
+        rounds += 1
         seen = await find_deliveries(work, environment, found, place, most)
         known.update(dict.fromkeys(key[0] for key in seen.keys))
-        left -= 1
         if seen.end is None:
-            return Stretch([(one,) for one in known], None)
-        whole = seen.end[1] == FIRST or seen.end[0] in known
-        place = (seen.end[0], FIRST) if whole else seen.end
-        # Not in the middle of a message: a page of messages ends with a whole one.
-        if whole and (len(known) >= most or left <= 0):
-            return Stretch([(one,) for one in known], (seen.end[0],))
+            return listed(known, None)
+        message, endpoint = seen.end
+        whole = message in known or endpoint == FIRST
+        if len(known) >= most or len(seen.keys) < most or rounds >= ROUNDS:
+            # Pages of messages end between two; one that was seen in part, and was not met yet, is looked at again.
+            if whole:
+                return listed(known, message)
+            if behind(message) < place[0]:
+                return listed(known, behind(message))
+        place = (message, FIRST) if whole else seen.end
+
+
+def listed(messages: Iterable[bytes], end: bytes | None) -> Stretch:
+    """Return messages that were found."""
+    return Stretch([(one,) for one in messages], None if end is None else (end,))
 
 
 # --- deliveries

@@ -22,8 +22,8 @@ from anzol.subscription import DISABLED, EVENT_TYPE, MATCHED, Occurrence, Subscr
 T = TypeVar("T")
 ENDLESS: Final = (1 << 63) - 1
 COUNTED_IN_LISTS: Final = 10_000  # waiting deliveries of each endpoint in a list
-COUNTED: Final = 20_000  # rows of each kind that a status counts; if there are more, it estimates
-PAGES: Final = 400  # of 8 KB that it looks at to estimate
+COUNTED: Final = 10_000  # rows of each kind that a status counts; if there are more, it estimates
+PAGES: Final = 200  # of 8 KB that it looks at to estimate
 
 
 async def customer_id_of(work: Work, environment: str, uid: str) -> bytes:
@@ -179,7 +179,7 @@ async def status(work: Work, environment: str) -> Status:
     waiting, oldest_waiting = await count_waiting(work, environment)
     pending, due, parked = await count_pending(work, environment)
     (in_flight,) = await work.the("status_in_flight", "status", environment=environment)
-    (oldest_due,) = await work.the("status_oldest", "status", environment=environment, bound=COUNTED)
+    (oldest_due,) = await work.the("status_oldest", "status", environment=environment, bound=COUNTED // 2)
     failing, disabled = await work.the("status_endpoints", "status", environment=environment)
     oldest = min((at for at in (oldest_due, oldest_waiting) if at is not None), default=None)
     return Status(

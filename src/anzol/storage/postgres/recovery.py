@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from asyncpg import Record
 
 SCANNED: Final = 10  # rows looked at for each that a page may change
-JUDGED: Final = 2000  # pending rows looked at in one page
 MISJUDGED: Final = (
     "m.event_type = :event_type",
     """x.paused <> exists (
@@ -120,7 +119,7 @@ async def pause_rules(work: Work, environment: str) -> tuple[PauseRule, ...]:
     return tuple([rule_of(row) for row in await work.all("pause_rules", environment=environment)])
 
 
-async def judge(work: Work, number: int, limit: int = JUDGED) -> int:
+async def judge(work: Work, number: int, limit: int) -> int:
     """Judge one page of pending deliveries anew; return how many were looked at (0: it is done)."""
     await work.one("gate_shared")
     row = await work.one("judging", id=number)

@@ -18,6 +18,7 @@ from anzol.storage.postgres.calls import Act, Calls, P
 log = logging.getLogger("anzol.storage")
 
 ERASED: Final = 500  # messages erased in one transaction
+JUDGED: Final = 2000  # pending rows looked at in one transaction
 
 
 class Registering(Calls):
@@ -75,7 +76,7 @@ class Registering(Calls):
     ) -> PauseRule:
         rule, judging = await self.change(recovery.pause, environment, customer, event_type, endpoint_id, actor)
         if judging is not None:
-            await self._page_by_page("Holding back what waits", recovery.judge, judging)
+            await self._page_by_page("Holding back what waits", recovery.judge, judging, JUDGED)
         return rule
 
     async def resume(
@@ -83,7 +84,7 @@ class Registering(Calls):
     ) -> int:
         gone, judging = await self.change(recovery.resume, environment, customer, event_type, endpoint_id)
         if judging is not None:
-            await self._page_by_page("Making due what was held back", recovery.judge, judging)
+            await self._page_by_page("Making due what was held back", recovery.judge, judging, JUDGED)
         return gone
 
     async def _page_by_page(self, what: str, act: Act[P, int], *arguments: P.args, **named: P.kwargs) -> None:
