@@ -341,6 +341,21 @@ def noting(asked: list[str]) -> Any:
     return noted
 
 
+@pytest.mark.parametrize("goes_on", [False, True], ids=["ended", "due again"])
+async def test_of_two_results_of_one_claim_the_last_is_written_and_the_others_are_too(
+    stage: Stage, goes_on: bool
+) -> None:
+    worker = await stage.worker()
+    twice, other = await stage.claim(worker), await stage.claim(worker)
+    last = stage.failed(twice) if goes_on else stage.accepted(twice)
+
+    fenced = await stage.storage.settle(worker, [stage.gave_up(twice), stage.accepted(other), last])
+
+    assert fenced == ()
+    assert await stage.attempts() == [(Outcome.OK, 1)] * 2
+    assert [number for number, *_ in await stage.pending()] == ([twice.id] if goes_on else [])
+
+
 async def test_what_a_receiver_says_is_stored_whatever_it_is(stage: Stage) -> None:
     worker = await stage.worker()
     odd = "a\0b\ud800ü€"

@@ -48,6 +48,12 @@ class Written:
     claims: frozenset[int]
 
 
+def once(settled: Sequence[Settled]) -> Sequence[Settled]:
+    """Return the last result of each claim: a second one would spoil those of all others."""
+    last = {one.id: one for one in settled}
+    return settled if len(last) == len(settled) else list(last.values())
+
+
 async def end(work: Work, batch: Batch, settled: Sequence[Settled]) -> frozenset[int]:
     """Move deliveries that ended from pending to the history; return the claims that were still held."""
     row = await work.one("settle_ended", me=batch.me, **ended_columns(settled), **attempt_columns(settled, batch.ahead))

@@ -43,25 +43,25 @@ class Settling(Calls):
         health: Sequence[LaneHealth] = (),
         incidents: Sequence[NewIncident] = (),
     ) -> Sequence[int]:
-        batch = Batch(me, settled, health, incidents, self.skew.ahead)
+        batch = Batch(me, settle.once(settled), health, incidents, self.skew.ahead)
 
-        async def at_home(home: Home) -> tuple[int, ...]:
+        async def at_home(home: Home) -> frozenset[int]:
             return await self._settle(home, batch)
 
-        return await self.homes.run(at_home)
+        written = await self.homes.run(at_home)
+        return tuple([one.id for one in settled if one.id not in written])
 
-    async def _settle(self, home: Home, batch: Batch) -> tuple[int, ...]:
-        """Write results; what a try wrote whose answer was lost is known again, and not fenced off."""
+    async def _settle(self, home: Home, batch: Batch) -> frozenset[int]:
+        """Write results; return the claims. What a try wrote whose answer was lost is known again."""
         write = self._in_one_statement if batch.plain else self._in_one_transaction
         written = await self.again(lambda: write(home, batch), lossy=True)
-        fenced = tuple([one.id for one in batch.settled if one.id not in written])
         known = self.claims_of_worker.get(batch.me, NOTHING)
         for one in batch.settled:
             if known.get(one.id, 0) > 1:
                 known[one.id] -= 1
             else:
                 known.pop(one.id, None)
-        return fenced
+        return written
 
     async def _in_one_statement(self, home: Home, batch: Batch) -> frozenset[int]:
         """Write deliveries that ended, each by an attempt."""
