@@ -165,3 +165,37 @@ async def test_old_messages_behind_one_that_waits_go_too(scene: Scene) -> None:
 
     assert await kept(scene) == set(waiting)
     assert slow.id != quick.id
+
+
+async def test_what_is_behind_an_expired_delivery_of_a_fifo_endpoint_goes_on(scene: Scene) -> None:
+    await scene.endpoint(fifo=True)
+    await scene.send(event_type="bad")
+    await (await scene.worker()).round(take=0, idle_lanes=False)
+    await scene.storage.pause(ENVIRONMENT, customer=None, event_type="bad", endpoint_id=None, actor="ops")
+    scene.later(31 * DAY)
+    worker = await scene.worker()
+    await scene.send(event_type="good")
+    before = await worker.round()
+    await worker.release()
+
+    await scene.storage.clean(Retention(), limit=100)
+    found = await worker.round()
+
+    assert before.claims == []
+    assert [claim.content.event_type for claim in found.claims] == ["good"]
+
+
+async def test_messages_of_a_customer_that_is_here_again_stay_when_its_old_ones_go(scene: Scene) -> None:
+    await scene.endpoint()
+    await scene.send()
+    worker = await scene.worker()
+    flying = (await worker.round()).claims
+    await scene.storage.delete_customer(ENVIRONMENT, "acme")
+    scene.later(1)
+    new = await scene.send()
+    await scene.endpoint()
+    await worker.settle(flying)
+
+    await clean(scene)
+
+    assert await kept(scene) == {new}

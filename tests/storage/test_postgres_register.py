@@ -117,24 +117,6 @@ async def test_a_customer_deleted_while_an_endpoint_of_it_is_made_is_deleted_wit
             await call
 
 
-async def test_messages_of_a_customer_that_is_here_again_are_kept_when_the_old_ones_go(office: Office) -> None:
-    await office.here.endpoint()
-    old = await office.here.send()
-    worker = await office.here.worker()
-    claims = (await worker.round()).claims
-    await office.here.storage.delete_customer(ENVIRONMENT, "acme")
-    office.here.later(1)
-    new = await office.here.send()
-    await office.here.endpoint()
-    await worker.settle(claims)
-
-    while await office.here.storage.clean(Retention(), limit=50):
-        pass
-
-    assert [one.id for one in (await office.here.storage.messages(ENVIRONMENT, Selection())).items] == [new]
-    assert old != new
-
-
 # --- uids
 
 
@@ -448,23 +430,6 @@ async def test_who_judges_page_by_page_lets_a_new_rule_wait_for_his_page_only(of
 
     assert await office.paused() == [False] * 5
     assert crowd.lanes == set()
-
-
-async def test_what_is_behind_an_expired_delivery_of_a_fifo_endpoint_goes_on(office: Office) -> None:
-    await office.here.endpoint(fifo=True)
-    await office.here.send(event_type="bad")
-    worker = await office.here.worker()
-    await worker.round(take=0, idle_lanes=False)
-    await office.here.storage.pause(ENVIRONMENT, **(NOTHING | {"event_type": "bad"}), actor="me")
-    office.here.later(31 * 24 * 3600)
-    worker = await office.here.worker()
-    await office.here.send(event_type="good")
-    await worker.round(take=0, idle_lanes=False)
-
-    await office.here.storage.clean(Retention(), limit=50)
-    found = await worker.round()
-
-    assert [claim.content.event_type for claim in found.claims] == ["good"]
 
 
 # --- texts

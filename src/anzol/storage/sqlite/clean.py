@@ -10,6 +10,7 @@ from typing import Final
 from anzol.lifecycle import Cause
 from anzol.storage.face import Retention
 from anzol.storage.sqlite.recovery import withdraw
+from anzol.storage.sqlite.register import touch
 from anzol.storage.sqlite.work import Work, encode
 
 WINDOW: Final = 4  # messages looked at for each that may go
@@ -95,8 +96,10 @@ def sweep_messages(work: Work, before: int, limit: int, sweep: Sweep) -> int:
     for _ in range(WINDOWS):
         window = work.gathered("messages_from", after=sweep.message, before=before, most=limit * WINDOW)
         expired = work.gathered("pending_expired", messages=encode(window), most=limit)
-        withdraw(work, expired, Cause.EXPIRED)
         if expired:
+            withdraw(work, [number for number, _ in expired], Cause.EXPIRED)
+            # On FIFO endpoints, what is behind one that was held back goes on.
+            touch(work, sorted({endpoint for _, endpoint in expired}))
             return len(expired)
         changed = remove(work, work.gathered("messages_done", messages=encode(window), most=limit), limit)
         if changed:
