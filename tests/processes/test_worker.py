@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import subprocess
+import sys
 
 import pytest
 
 from anzol.lifecycle import Outcome
-from tests.processes.conftest import World, both, until
+from tests.processes.conftest import PATIENCE, World, both, until
 
 pytestmark = both
 
@@ -66,3 +69,33 @@ def test_a_second_signal_ends_it_at_once_and_says_so_by_its_exit_code(world: Wor
     after = world.worker()
     until(world.quiet, "another one has seen to it")
     assert after.end() == 0
+
+
+def test_it_delivers_and_ends_although_nobody_reads_what_it_prints(world: World) -> None:
+    world.register()
+    command = [sys.executable, "-m", "anzol", "worker", "main.py"]
+    started = [unread(world, command), unread(world, [*command, "--processes", "1"])]
+    try:
+        until(lambda: len(world.workers()) == 2, "both are enlisted")
+        sent = world.send(40)
+        until(world.quiet, "all is delivered")
+        for process in started:
+            process.send_signal(signal.SIGTERM)
+        codes = [process.wait(PATIENCE) for process in started]
+    finally:
+        for process in started:
+            process.kill()
+            process.wait(PATIENCE)
+
+    assert codes == [0, 0]
+    assert sorted(world.receiver.seen.elements()) == sorted(sent)
+
+
+def unread(world: World, command: list[str]) -> subprocess.Popen[bytes]:
+    """Start a program whose output goes into a pipe that nobody reads."""
+    ours, theirs = os.pipe()
+    os.close(ours)
+    try:
+        return subprocess.Popen(command, cwd=world.folder, env=world.environment(), stdout=theirs, stderr=theirs)
+    finally:
+        os.close(theirs)

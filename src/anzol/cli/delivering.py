@@ -122,8 +122,8 @@ class Delivering:
         elif self._draining:
             self.stop()
         else:
-            self._screen.progress("Finishing what is under way; once more stops at once.")
             self.drain()
+            self._screen.progress("Finishing what is under way; once more stops at once.")
 
     # The supervisor
 

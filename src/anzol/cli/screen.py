@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from datetime import UTC, datetime, timedelta
 from enum import Enum
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TextIO
 
 from anzol.errors import AnzolError, AppError
 
@@ -34,7 +34,7 @@ class Screen:
 
     def line(self, data: Mapping[str, object], text: str) -> None:
         """Print one of many results, as it comes: with ``--json`` one object on one line."""
-        print(json.dumps(plain(data), ensure_ascii=False) if self.as_json else text, flush=True)
+        say(json.dumps(plain(data), ensure_ascii=False) if self.as_json else text, sys.stdout)
 
     def facts(self, data: object, pairs: Sequence[tuple[str, str]]) -> None:
         """Print one thing as names with values."""
@@ -58,7 +58,17 @@ class Screen:
 
     def progress(self, text: str) -> None:
         """Say on stderr what is going on."""
-        print(text, file=sys.stderr, flush=True)
+        say(text, sys.stderr)
+
+
+def say(text: str, stream: TextIO) -> None:
+    """Print a line now. Where nobody reads any more, this and all that follows goes nowhere: work goes on."""
+    try:
+        print(text, file=stream, flush=True)
+    except BrokenPipeError:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
 
 
 def draw(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

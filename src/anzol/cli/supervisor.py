@@ -77,13 +77,12 @@ class Supervisor:
 
     def stop(self) -> None:
         """Have all drain; a second time: stop at once."""
-        if self._stopping.is_set():
-            self._hasty = True
-        else:
-            self._screen.progress("Finishing what is under way; once more stops at once.")
+        self._hasty = again = self._stopping.is_set()
         self._stopping.set()
         for process in self._started:
             self._end(process)
+        if not again:
+            self._screen.progress("Finishing what is under way; once more stops at once.")
 
     def replace_all(self) -> None:
         """Have every process replaced, one after the other."""
