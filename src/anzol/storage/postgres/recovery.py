@@ -109,8 +109,9 @@ async def apply(work: Work, scope: Scope) -> int | None:
     if scope.event_type is not None:
         return int((await work.the("judging_new", "number", **scope.values()))[0])
     lanes = await work.listed("lanes_in_scope", scope.of_endpoints, **scope.values())
-    changed = await work.column("lanes_pause", lanes=[lane for (lane,) in lanes])
-    await look(work, changed)
+    changed = await work.all("lanes_pause", lanes=[lane for (lane,) in lanes])
+    work.holders.update(holder for _, holder, _ in changed if holder is not None)
+    await look(work, [lane for lane, holder, parked in changed if holder is None and not parked])
     return None
 
 
