@@ -7,10 +7,13 @@ import logging
 import threading
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, suppress
+from typing import Final
 
 from anzol.worker import Worker
 
 log = logging.getLogger("anzol.worker")
+
+REST: Final = (5.0, 1.0, 1.0)  # seconds to wait before what is left is cancelled, and what that has begun
 
 Opened = Callable[[], AbstractAsyncContextManager[Worker]]
 
@@ -68,6 +71,7 @@ class WorkerThread:
         try:
             with asyncio.Runner(loop_factory=new_loop) as runner:
                 runner.run(self._work())
+                runner.run(finish_rest())
         except Exception:
             log.exception("The worker in this process has ended with an error; nothing is delivered from here.")
 
@@ -82,6 +86,21 @@ class WorkerThread:
             finally:
                 with self._lock:
                     self._loop = self._worker = None
+
+
+async def finish_rest() -> None:
+    """Let end what is still under way on this loop, such as connections that are being closed.
+
+    What takes too long is cancelled, and what that begins in turn, too: a driver that is cancelled connects once more
+    to tell its server, and a loop that is closed meanwhile may hang for ever.
+    """
+    for patience in REST:
+        rest = asyncio.all_tasks() - {asyncio.current_task()}
+        if not rest:
+            return
+        _, late = await asyncio.wait(rest, timeout=patience)
+        for task in late:
+            task.cancel()
 
 
 def new_loop() -> asyncio.AbstractEventLoop:

@@ -157,3 +157,34 @@ async def test_two_workers_share_the_work_and_send_nothing_twice(storage: Sqlite
 
     keys = [(request.split(b" ", 2)[1], re.search(rb"webhook-id: (\S+)", request)[1]) for request in receiver.requests]
     assert len(set(keys)) == len(keys) == 600
+
+
+async def test_what_is_under_way_on_the_workers_loop_ends_before_the_loop_does(
+    storage: SqliteStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("anzol.workerthread.REST", (0.2, 5.0, 5.0))
+    ended: list[str] = []
+    begun: list[asyncio.Task[None]] = []
+
+    async def short() -> None:
+        await asyncio.sleep(0.01)
+        ended.append("short")
+
+    async def long() -> None:
+        try:
+            await asyncio.sleep(3600)
+        finally:
+            begun.append(asyncio.create_task(short()))  # as asyncpg does when a query is cancelled
+
+    @asynccontextmanager
+    async def opened() -> AsyncIterator[Worker]:
+        sender = Sender(Guard(POLICY))
+        yield Worker(storage, sender, policy=POLICY)
+        await sender.close()
+        begun.extend(map(asyncio.create_task, (short(), long())))
+
+    thread = WorkerThread(opened)
+    thread.start()
+    await asyncio.to_thread(thread.drain)
+
+    assert ended == ["short", "short"]
