@@ -390,6 +390,18 @@ def test_the_outbox_table_is_made_in_somebody_else_s_database(world: World) -> N
     assert world.call("migrate", "--outbox", url, "--check").exit_code == 0
 
 
+def test_workers_are_told_of_an_outbox_that_sends_cannot_tell_of(world: World) -> None:
+    sqlite3.connect("shop.db").close()
+    world.data("migrate", "--outbox", url := "sqlite:///shop.db")
+    before = Path("anzol.db").exists()
+    world.data("migrate", "--outbox", url, "--register")
+
+    with closing(sqlite3.connect("anzol.db")) as connection:
+        known = connection.execute("select count(*) from anzol_outbox_source").fetchone()
+    assert not before
+    assert known == (1,)
+
+
 def test_the_outbox_s_sql_speaks_the_database_s_dialect(world: World) -> None:
     assert "LONGBLOB" in world.call("migrate", "--outbox", "mysql+aiomysql://h/shop", "--sql").stdout.upper()
 

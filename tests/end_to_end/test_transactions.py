@@ -7,15 +7,18 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
+import asyncpg
 import pytest
-from fastapi import Depends, FastAPI
+from fastapi import Depends, FastAPI, HTTPException
 from fastapi.testclient import TestClient
 from pydantic import BaseModel
 from sqlalchemy import create_engine
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
-from anzol import InvalidPayload, Outbox, OutboxMissing, SessionRefused, Settings, Webhooks, outbox_table
+from anzol import InvalidPayload, Message, Outbox, OutboxMissing, SessionRefused, Settings, Webhooks, outbox_table
+from anzol.storage.postgres.migrating import migrate
+from tests.postgres import Server
 from tests.uses.conftest import Receiver, receiver  # noqa: F401 - a fixture
 
 
@@ -162,3 +165,160 @@ def test_no_thread_is_left(webhooks: Webhooks, engine: AsyncEngine) -> None:
     left = {thread.name for thread in set(threading.enumerate()) - before}
 
     assert [name for name in left if name.startswith("anzol")] == []
+
+
+# --- on PostgreSQL, where Anzol's tables lie beside the app's --------------------------------------------------------
+
+
+@pytest.fixture
+def shared(postgres: Server, postgres_database: str) -> str:
+    """A database with the app's table and Anzol's; no outbox between them."""
+    postgres.execute("create table invoice (id integer primary key)", database=postgres_database)
+    asyncio.run(migrate(postgres_database, "anzol"))
+    return postgres_database
+
+
+@pytest.fixture
+def on_postgres(shared: str) -> Iterator[Webhooks]:
+    app = FastAPI()
+    webhooks = Webhooks(
+        app, Settings(database_url=shared, secret_key="k" * 43, allow_networks="127.0.0.0/8", worker=True)
+    )
+    app.webhooks.post("invoice.paid")(paid)
+    webhooks.app = app  # type: ignore[attr-defined]  # kept for the test
+    yield webhooks
+    webhooks.wait(webhooks.close())
+
+
+def alchemy_url(uri: str, driver: str) -> str:
+    return uri.replace("postgresql://", f"postgresql+{driver}://", 1)
+
+
+async def pay_in(session: AsyncSession, outbox: Outbox, number: int) -> Message:
+    """What a path operation does."""
+    session.add(Invoice(id=number))
+    return await outbox.options(key=f"invoice {number}").send(paid, Paid(invoice=number))
+
+
+@pytest.mark.parametrize("commits", ["inside", "on exit"])
+@pytest.mark.parametrize("driver", ["asyncpg", "psycopg"])
+def test_a_path_operation_on_postgresql_sends_what_it_commits(
+    driver: str,
+    commits: str,
+    on_postgres: Webhooks,
+    shared: str,
+    postgres: Server,
+    receiver: Receiver,  # noqa: F811
+) -> None:
+    app: FastAPI = on_postgres.app  # type: ignore[attr-defined]  # kept by the fixture
+    engine = create_async_engine(alchemy_url(shared, driver))
+
+    async def get_session() -> AsyncIterator[AsyncSession]:
+        async with AsyncSession(engine) as session:
+            yield session
+            if commits == "on exit":
+                await session.commit()
+
+    given = on_postgres.outbox(to=lambda: "acme", session=get_session)
+
+    @app.post("/pay/{number}")
+    async def pay(
+        number: int,
+        session: Annotated[AsyncSession, Depends(get_session)],
+        outbox: Annotated[Outbox, Depends(given)],
+    ) -> dict[str, Any]:
+        first = await pay_in(session, outbox, number)
+        second = await outbox.options(key=f"invoice {number}").send(paid, Paid(invoice=number))
+        if commits == "inside":
+            await session.commit()
+        return {"id": first.id, "again": second.id, "duplicate": second.duplicate}
+
+    @app.post("/fail/{number}")
+    async def fail(
+        number: int,
+        session: Annotated[AsyncSession, Depends(get_session)],
+        outbox: Annotated[Outbox, Depends(given)],
+    ) -> None:
+        await pay_in(session, outbox, number)
+        raise HTTPException(409)
+
+    with TestClient(app) as client:
+        on_postgres.wait(on_postgres.endpoints.create("acme", url=receiver.url))
+        failed = client.post("/fail/1").status_code
+        kept = client.post("/pay/2").json()
+        receiver.wait_for(1)
+        later = client.post("/pay/3").json()
+        receiver.wait_for(2)
+        client.portal.call(engine.dispose)  # type: ignore[union-attr]  # open within the block
+
+    arrived = {headers["webhook-id"]: body for _, _, headers, body in receiver.arrived}
+    assert failed == 409
+    assert arrived == {kept["id"]: b'{"invoice":2}', later["id"]: b'{"invoice":3}'}
+    assert (kept["again"], kept["duplicate"]) == (kept["id"], True)
+    assert postgres.execute("select id from invoice order by id", database=shared) == [(2,), (3,)]
+
+
+@pytest.mark.parametrize("driver", ["psycopg", "psycopg2", "pg8000"])
+def test_a_plain_path_operation_on_postgresql_sends_with_its_own_session(
+    driver: str,
+    on_postgres: Webhooks,
+    shared: str,
+    receiver: Receiver,  # noqa: F811
+) -> None:
+    app: FastAPI = on_postgres.app  # type: ignore[attr-defined]  # kept by the fixture
+    url = shared.replace("host=", "unix_sock=") + "/.s.PGSQL.5432" if driver == "pg8000" else shared
+    pytest.importorskip(driver)
+    engine = create_engine(alchemy_url(url, driver))
+
+    def get_session() -> Iterator[Session]:
+        with Session(engine) as session, session.begin():
+            yield session
+
+    @app.post("/pay/{number}")
+    def pay(number: int, session: Annotated[Session, Depends(get_session)]) -> str:
+        session.add(Invoice(id=number))
+        return on_postgres.to("acme", session=session).send_sync(paid, Paid(invoice=number)).id
+
+    @app.post("/pay-awaiting/{number}")
+    async def pay_awaiting(number: int, session: Annotated[Session, Depends(get_session)]) -> str:
+        session.add(Invoice(id=number))
+        return (await on_postgres.to("acme", session=session).send(paid, Paid(invoice=number))).id
+
+    with TestClient(app) as client:
+        on_postgres.wait(on_postgres.endpoints.create("acme", url=receiver.url))
+        sent = [client.post("/pay/1").json(), client.post("/pay-awaiting/2").json()]
+        receiver.wait_for(2)
+    engine.dispose()
+
+    assert {headers["webhook-id"] for _, _, headers, _ in receiver.arrived} == set(sent)
+
+
+def test_a_drivers_connection_from_a_pool_is_a_session_too(
+    on_postgres: Webhooks,
+    shared: str,
+    receiver: Receiver,  # noqa: F811
+) -> None:
+    app: FastAPI = on_postgres.app  # type: ignore[attr-defined]  # kept by the fixture
+
+    async def get_connection() -> AsyncIterator[Any]:
+        pool = asyncpg.create_pool(shared, min_size=1, max_size=1)
+        async with pool, pool.acquire() as connection, connection.transaction():
+            yield connection
+
+    given = on_postgres.outbox(to=lambda: "acme", session=get_connection)
+
+    @app.post("/pay/{number}")
+    async def pay(
+        number: int,
+        connection: Annotated[Any, Depends(get_connection)],
+        outbox: Annotated[Outbox, Depends(given)],
+    ) -> str:
+        await connection.execute("insert into invoice values ($1)", number)
+        return (await outbox.send(paid, Paid(invoice=number))).id
+
+    with TestClient(app) as client:
+        on_postgres.wait(on_postgres.endpoints.create("acme", url=receiver.url))
+        sent = client.post("/pay/1").json()
+        receiver.wait_for(1)
+
+    assert [headers["webhook-id"] for _, _, headers, _ in receiver.arrived] == [sent]

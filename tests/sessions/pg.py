@@ -8,6 +8,7 @@ from typing import Any, cast
 
 import asyncpg
 import psycopg
+import pytest
 import sqlalchemy
 import sqlmodel
 from psycopg.rows import dict_row
@@ -116,6 +117,7 @@ def options(isolation: str | None) -> dict[str, Any]:
 async def alchemy(
     uri: str, driver: str, make: Callable[[sqlalchemy.Engine], Any], isolation: str | None = None
 ) -> AsyncIterator[Host]:
+    pytest.importorskip(driver)
     engine = sqlalchemy.create_engine(with_driver(uri, driver), **options(isolation))
     given = make(engine)
     try:

@@ -284,7 +284,7 @@ async def test_a_password_that_is_a_functions_is_complained_of_once_and_the_row_
     await asyncio.to_thread(foreign.close)
 
     assert ledger.sources == []
-    assert caplog.text.count("anzol migrate --outbox URL") == 1
+    assert caplog.text.count("anzol migrate --outbox URL --register") == 1
     assert postgres.execute("select count(*) from anzol_outbox", database=locked) == [(2,)]
 
 

@@ -37,6 +37,10 @@ def migrate(
     outbox: Annotated[
         str | None, typer.Option("--outbox", metavar="URL", help="The table anzol_outbox in a database of your own.")
     ] = None,
+    register: Annotated[
+        bool,
+        typer.Option("--register", help="With --outbox: tell workers where it is; sends do, if they can."),
+    ] = False,
     app: App = None,
     database: Database = None,
     json: Json = False,
@@ -49,6 +53,8 @@ def migrate(
     """
     if outbox is not None:
         migrate_outbox(outbox, check=check, sql=sql, json=json)
+        if register and not check and not sql:
+            tell_workers(app, database, outbox)
         return
     migrate_own(app, database, check=check, sql=sql, grant=grant, json=json)
 
@@ -164,6 +170,18 @@ def migrate_outbox(url: str, *, check: bool, sql: bool, json: bool) -> None:
 
     made = create_outbox_table(url)
     screen.result({"made": made}, "anzol_outbox was made" if made else "anzol_outbox was there already")
+
+
+def tell_workers(app: str | None, database: str | None, url: str) -> None:
+    """Write down in Anzol's own database that there is an outbox at *url*, which may hold a password: it is sealed."""
+    import asyncio
+
+    from anzol.cli.opening import closing, opened
+
+    async def tell(webhooks: Webhooks) -> None:
+        await (await webhooks.core.storage()).add_outbox_source(url)
+
+    asyncio.run(closing(opened(app, database), tell))
 
 
 def outbox_is_there(url: str) -> bool:

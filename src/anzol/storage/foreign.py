@@ -47,7 +47,7 @@ TELLING: Final = 1.0  # seconds that the first send waits at most until storage 
 
 PLACELESS: Final = (
     "A message was written to anzol_outbox through a connection whose password comes from a function: workers cannot "
-    "open that database by themselves. Tell them how, once: `anzol migrate --outbox URL`, with a password that stays."
+    "open that database by themselves. Tell them how: `anzol migrate --outbox URL --register`, with a lasting password."
 )
 
 Telling = threading.Thread | None

@@ -144,7 +144,7 @@ def refused(schema: str, lacking: str) -> SessionRefused:
     """Return the error for a user without the grants."""
     return SessionRefused(
         f"The session's user may not write messages in the schema {schema} of Anzol's database; it lacks {lacking}.",
-        do=f"Grant that, and usage on schema {schema}: `anzol migrate --sql` lists the grants.",
+        do=f"Grant that, and usage on schema {schema}; or all that Anzol needs: `anzol migrate --grant ROLE`.",
     )
 
 
