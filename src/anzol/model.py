@@ -17,7 +17,10 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Page(Generic[T]):
-    """One page of a list: its items, and the cursor of the next page or None at the end."""
+    """One page of a list: its items, and the cursor of the next page or None at the end.
+
+    On PostgreSQL a filter that fits few of very many may give a page that is short, or empty, and has a ``next``.
+    """
 
     items: tuple[T, ...]
     next: str | None = None
@@ -72,7 +75,10 @@ class Customer:
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """How an endpoint has answered lately; ``failures`` are consecutive."""
+    """How an endpoint has answered lately; ``failures`` are consecutive.
+
+    ``waiting`` counts its pending deliveries; on PostgreSQL up to 100,000, in a list of endpoints up to 10,000.
+    """
 
     failures: int = 0
     failing_since: datetime | None = None
@@ -225,7 +231,10 @@ class WorkerCard:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """How the whole is doing. ``oldest_due`` is the due time of the longest overdue delivery or outbox row."""
+    """How the whole is doing. ``oldest_due`` is the due time of the longest overdue delivery or outbox row.
+
+    On PostgreSQL, messages and deliveries that wait are counted up to 10,000 of each; what is more is estimated.
+    """
 
     accepted_waiting: int
     pending: int
