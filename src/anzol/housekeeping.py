@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import Final, Protocol
 
 from anzol.clock import Clock, to_micros
+from anzol.errors import StorageError
 from anzol.model import Report
 from anzol.rules import DeliveryRules
 from anzol.storage.face import Retention, Storage
@@ -124,6 +125,8 @@ class Housekeeper:
             nudge.clear()
             try:
                 await chore()
+            except StorageError as error:
+                log.warning("%s failed; it is tried again: %s", chore.__name__.capitalize(), error)
             except Exception:
                 log.exception("%s failed; it is tried again.", chore.__name__.capitalize())
             try:

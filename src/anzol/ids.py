@@ -28,11 +28,19 @@ SET_BACK: Final = 10_000  # milliseconds
 
 # Not the system's source of chance: each draw from that gives the interpreter's lock away. Ids are no secrets.
 _chance = Random()  # noqa: S311
-if hasattr(os, "register_at_fork"):  # there is no fork on Windows
-    os.register_at_fork(after_in_child=_chance.seed)  # else parent and child would draw the same
-
 _lock = threading.Lock()
 _last = 0
+
+
+def begin_anew() -> None:
+    """Begin anew in a child: parent and child must not draw the same, nor wait for a thread that was not forked."""
+    global _lock
+    _chance.seed()
+    _lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):  # there is no fork on Windows
+    os.register_at_fork(after_in_child=begin_anew)
 
 
 def new(micros: int) -> bytes:

@@ -211,6 +211,8 @@ class Worker:
             await asyncio.sleep(self._rules.term.total_seconds() / 3)
             try:
                 await self._beat_once(tenure, dispatcher)
+            except StorageError as error:
+                log.warning("The lease of worker %d could not be renewed; it is tried again: %s", tenure.me, error)
             except Exception:
                 log.exception("The lease of worker %d could not be renewed; it is tried again.", tenure.me)
 

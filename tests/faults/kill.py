@@ -1,8 +1,8 @@
-"""``kill -9`` of a sending and delivering process, again and again, and what its receiver and its database say then.
+"""``kill -9`` of sending and delivering processes, again and again, and what a receiver and the database say then.
 
-Run: ``.venv/bin/python -m tests.faults.kill --cycles 50``. Counts: acknowledged messages that never arrived (lost),
-that are still waiting in the end (stuck), requests the receiver saw that have no recorded attempt (unrecorded), and
-messages that arrived more than once (duplicates; a crash between a reply and its settlement makes one).
+Run: ``.venv/bin/python -m tests.faults.kill --cycles 100 --database postgresql``. On SQLite one process sends and
+delivers; on PostgreSQL three deliver and two send, some are frozen for longer than their lease instead of killed, and
+with ``--server`` the server crashes too, and has its connections cut. What is counted is said in `counting.Counts`.
 """
 
 from __future__ import annotations
@@ -10,115 +10,77 @@ from __future__ import annotations
 import argparse
 import asyncio
 import collections
-import contextlib
 import os
 import random
 import signal
-import subprocess
 import sys
 import tempfile
-import threading
 import time
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Self
 
-from anzol.storage.face import Selection
-from tests.faults.program import CUSTOMERS, make
+from tests.faults.counting import Counts, Monitor, count, read_all, wait_until_quiet
+from tests.faults.fleet import Fleet, Nest
+from tests.faults.program import CUSTOMERS, TERM, make
+from tests.faults.receiver import CountingReceiver
+from tests.postgres import Server, running_postgres
 
-ROOT = Path(__file__).parent.parent.parent
-
-
-@dataclass(frozen=True)
-class Counts:
-    """What a run shows."""
-
-    cycles: int
-    acknowledged: int
-    lost: int
-    stuck: int
-    unrecorded: int
-    duplicates: int
-    requests: int
-    interrupted: int
+ONE: tuple[tuple[str, ...], ...] = (("send", "deliver"),)
+MANY: tuple[tuple[str, ...], ...] = (("deliver",), ("deliver",), ("deliver",), ("send",), ("send",))
 
 
-class CountingReceiver:
-    """A receiver in a thread of its own: counts requests by message id, and answers after a short, random while."""
+@dataclass(slots=True)
+class Scenario:
+    """What is done to whom: a fleet on a database, and its server where it has one that may be hurt."""
 
-    def __init__(self, chance: random.Random) -> None:
-        self.seen: collections.Counter[str] = collections.Counter()
-        self.port = 0
-        self._chance = chance
-        self._ready = threading.Event()
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._run, daemon=True)
+    fleet: Fleet
+    chance: random.Random
+    server: Server | None
+    receiver: CountingReceiver
+    tried: collections.Counter[str] = field(default_factory=collections.Counter)
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        self._ready.wait(10)
-        return self
+    def act(self) -> None:
+        """Do one thing to it, by chance; one cycle."""
+        self.fleet.thaw()
+        ways: dict[Callable[[], None], int] = {self.kill_any: 60}
+        if len(self.fleet.kinds) > 1:
+            ways |= {self.kill_all_workers: 8, self.kill_everything: 7, self.freeze_a_worker: 25}
+        if self.server is not None:
+            ways |= {self.crash: 40, self.cut: 60}
+        (way,) = self.chance.choices(list(ways), list(ways.values()))
+        way()
 
-    def __exit__(self, *_: object) -> None:
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(10)
-        self._loop.close()
+    def kill_any(self) -> None:
+        found = self.fleet.those()
+        if found:
+            self.tried["killed"] += 1
+            self.fleet.kill([self.chance.choice(found)])
 
-    def _run(self) -> None:
-        asyncio.set_event_loop(self._loop)
-        server = self._loop.run_until_complete(asyncio.start_server(self._serve, "127.0.0.1", 0))
-        self.port = server.sockets[0].getsockname()[1]
-        self._ready.set()
-        self._loop.run_forever()
-        server.close()
-        for waiting in asyncio.all_tasks(self._loop):
-            waiting.cancel()
-        self._loop.run_until_complete(asyncio.sleep(0))
+    def kill_all_workers(self) -> None:
+        self.tried["all workers killed"] += 1
+        self.fleet.kill(self.fleet.those("deliver"))
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(OSError, asyncio.IncompleteReadError):
-            while head := await reader.readuntil(b"\r\n\r\n"):
-                headers = dict(line.lower().split(b": ", 1) for line in head.split(b"\r\n")[1:] if line)
-                await reader.readexactly(int(headers[b"content-length"]))
-                self.seen[self._id(head)] += 1
-                await asyncio.sleep(self._chance.random() * 0.02)
-                writer.write(b"HTTP/1.1 204 No Content\r\n\r\n")
-        writer.close()
+    def kill_everything(self) -> None:
+        self.tried["all killed"] += 1
+        self.fleet.kill(self.fleet.those())
 
-    @staticmethod
-    def _id(head: bytes) -> str:
-        start = head.lower().index(b"webhook-id: ") + len(b"webhook-id: ")
-        return head[start : head.index(b"\r\n", start)].decode()
+    def freeze_a_worker(self) -> None:
+        found = self.fleet.those("deliver")
+        if len(found) > 1:  # somebody is left to find out
+            self.tried["frozen"] += 1
+            self.chance.choice(found).freeze(TERM.total_seconds() * (1.2 + self.chance.random()))
 
+    def crash(self) -> None:
+        assert self.server is not None
+        self.tried["server crashed"] += 1
+        self.server.restart(signal.SIGQUIT)
 
-class Process:
-    """The program under test, and the ids it has acknowledged."""
-
-    def __init__(self, database: str, *, sends: bool) -> None:
-        command = [sys.executable, "-m", "tests.faults.program", database, "send" if sends else "rest"]
-        self.acknowledged: list[str] = []
-        self._process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
-        self._ready = threading.Event()
-        self._reader = threading.Thread(target=self._read)
-        self._reader.start()
-        if not self._ready.wait(60):
-            raise RuntimeError("the program did not start within 60 s")
-
-    def _read(self) -> None:
-        assert self._process.stdout is not None
-        with self._process.stdout as lines:
-            for line in lines:
-                if line == "ready\n":
-                    self._ready.set()
-                elif line.endswith("\n"):
-                    self.acknowledged.append(line.strip())
-
-    def kill(self) -> list[str]:
-        """Kill it at once; return what it had acknowledged."""
-        self._process.send_signal(signal.SIGKILL)
-        self._process.wait(10)
-        self._reader.join(10)
-        return self.acknowledged
+    def cut(self) -> None:
+        assert self.server is not None
+        self.tried["connections cut"] += 1
+        self.server.kill_backends(self.fleet.database)
 
 
 async def register(database: str, port: int) -> None:
@@ -126,78 +88,142 @@ async def register(database: str, port: int) -> None:
     _, webhooks = make(database)
     for number in range(CUSTOMERS):
         await webhooks.endpoints.create(f"customer-{number}", url=f"http://127.0.0.1:{port}/in")
-    await (await webhooks.core.storage()).close()
+    await webhooks.close()
 
 
-def run(cycles: int, *, seed: int, folder: Path, patience: float = 90) -> Counts:
-    """Kill it *cycles* times under load, let a last process finish, and count."""
+def run(
+    cycles: int,
+    database: str,
+    *,
+    seed: int,
+    folder: Path,
+    kinds: tuple[tuple[str, ...], ...] = ONE,
+    server: Server | None = None,
+    pause: float = 1.2,
+    patience: float = 90,
+) -> Counts:
+    """Hurt it *cycles* times under load, let the workers finish, and count.
+
+    Args:
+        pause: Seconds between two cycles, at most.
+        patience: Seconds that the workers get to finish, from the last cycle on.
+    """
     chance = random.Random(seed)
-    database = str(folder / "faults.db")
-    acknowledged: list[str] = []
-    with CountingReceiver(chance) as receiver:
+    errors = folder / "errors"
+    nest = Nest(errors)
+    with closing(nest), CountingReceiver(chance) as receiver, Monitor(database) as monitor:
         asyncio.run(register(database, receiver.port))
-        for _ in range(cycles):
-            process = Process(database, sends=True)
-            time.sleep(0.05 + chance.random() * 1.2)
-            acknowledged += process.kill()
-        process = Process(database, sends=False)
-        stuck = asyncio.run(wait_until_quiet(database, patience))
-        process.kill()
-        attempts, interrupted = asyncio.run(count_attempts(database))
-        seen = receiver.seen
-    return Counts(
-        cycles=cycles,
-        acknowledged=len(acknowledged),
-        lost=sum(1 for message_id in acknowledged if not seen[message_id]),
+        fleet = Fleet(database, kinds, nest, chance)
+        scenario = Scenario(fleet, chance, server, receiver)
+        try:
+            hurt(scenario, cycles, pause)
+            stuck, seconds = finish(fleet, patience)
+        finally:
+            fleet.thaw(all_of_them=True)
+            fleet.kill(list(fleet.processes), replaced=False)
+            print(errors.read_text())
+        stored = asyncio.run(read_all(database))
+    return count(
+        dict(scenario.tried),
+        fleet.acknowledged,
+        receiver,
+        stored,
         stuck=stuck,
-        unrecorded=sum(max(0, count - attempts[message_id]) for message_id, count in seen.items()),
-        duplicates=sum(count - 1 for count in seen.values() if count > 1),
-        requests=sum(seen.values()),
-        interrupted=interrupted,
+        broken=tuple(sorted(monitor.broken)),
+        crashes=errors.read_text().count("Traceback (most recent call last)"),
+        seconds_until_quiet=seconds,
     )
 
 
-async def wait_until_quiet(database: str, patience: float) -> int:
-    """Wait until nothing waits; return how much still does when patience ends."""
-    _, webhooks = make(database)
-    end = time.monotonic() + patience
-    while True:
-        status = await webhooks.status()
-        waiting = status.accepted_waiting + status.pending
-        if not waiting or time.monotonic() > end:
-            await (await webhooks.core.storage()).close()
-            return waiting
-        await asyncio.sleep(0.2)
+def hurt(scenario: Scenario, cycles: int, pause: float) -> None:
+    """Start everything, and hurt it again and again."""
+    scenario.fleet.start()
+    for cycle in range(cycles):
+        time.sleep(0.05 + scenario.chance.random() * pause)
+        wait_for_load(scenario.fleet)
+        scenario.act()
+        print(f"{cycle + 1}: {dict(scenario.tried)}, {scenario.receiver.seen.total()} requests", flush=True)
 
 
-async def count_attempts(database: str) -> tuple[collections.Counter[str], int]:
-    """Return the recorded attempts by message id, and how many of all were interrupted."""
-    _, webhooks = make(database)
-    counted: collections.Counter[str] = collections.Counter()
-    interrupted = 0
-    after: str | None = None
-    storage = await webhooks.core.storage()
-    while True:
-        page = await storage.attempts("default", Selection(), after=after, limit=1000)
-        counted.update(attempt.message_id for attempt in page.items)
-        interrupted += sum(attempt.outcome.label == "interrupted" for attempt in page.items)
-        after = page.next
-        if after is None:
-            await storage.close()
-            return counted, interrupted
+def wait_for_load(fleet: Fleet) -> None:
+    """Wait until of each kind somebody is at work: it is under load that things are to be hurt."""
+    for words in set(fleet.kinds):
+        for place, process in enumerate(fleet.processes):
+            if process.words[: len(words)] == words and process.wakes_at is None:
+                fleet.wait_until_ready(place)
+                break
+
+
+def finish(fleet: Fleet, patience: float) -> tuple[int, float]:
+    """Let the workers finish what there is; return how much they did not, and how many seconds it took."""
+    began = time.monotonic()
+    fleet.thaw(all_of_them=True)
+    if fleet.kinds == ONE:  # its place takes one that does not send
+        fleet.kill(fleet.processes, replaced=False)
+        fleet.kinds = (("deliver",),)
+        fleet.start()
+    for place in range(len(fleet.processes)):
+        fleet.wait_until_ready(place)
+    fleet.kill(fleet.those("send"), replaced=False)
+    stuck = asyncio.run(wait_until_quiet(fleet.database, patience))
+    seconds = time.monotonic() - began
+    return stuck, round(seconds, 1)
+
+
+@contextmanager
+def postgres_database(server: Server) -> Iterator[str]:
+    """A database with Anzol's tables in it."""
+    from anzol.storage.postgres.migrating import migrate
+
+    with server.database() as uri:
+        asyncio.run(migrate(uri, "anzol"))
+        yield uri
+
+
+def run_on_postgres(cycles: int, *, seed: int, folder: Path, hurt_server: bool = False, patience: float = 90) -> Counts:
+    """Run on a server of one's own; its files go with it."""
+    with running_postgres() as server, postgres_database(server) as uri:
+        return run(
+            cycles,
+            uri,
+            seed=seed,
+            folder=folder,
+            kinds=MANY,
+            server=server if hurt_server else None,
+            pause=4.0,
+            patience=patience,
+        )
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--cycles", type=int, default=50)
+    parser.add_argument("--database", choices=["sqlite", "postgresql"], default="sqlite")
+    parser.add_argument("--server", action="store_true", help="PostgreSQL: hurt the server too")
     parser.add_argument("--seed", type=int, default=int.from_bytes(os.urandom(4), "big"))
+    parser.add_argument("--patience", type=float, default=90, help="seconds to finish in, after the last cycle")
     options = parser.parse_args()
     print(f"seed {options.seed}")
     with tempfile.TemporaryDirectory() as name:
-        counts = run(options.cycles, seed=options.seed, folder=Path(name))
+        if options.database == "sqlite":
+            counts = run(
+                options.cycles,
+                f"sqlite:///{name}/faults.db",
+                seed=options.seed,
+                folder=Path(name),
+                patience=options.patience,
+            )
+        else:
+            counts = run_on_postgres(
+                options.cycles,
+                seed=options.seed,
+                folder=Path(name),
+                hurt_server=options.server,
+                patience=options.patience,
+            )
     print(asdict(counts))
-    if counts.lost or counts.stuck or counts.unrecorded:
-        sys.exit(1)
+    if counts.faults:
+        sys.exit(f"NOT WELL: {counts.faults}")
 
 
 if __name__ == "__main__":

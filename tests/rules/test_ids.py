@@ -77,6 +77,16 @@ def test_a_forked_child_makes_other_ids_than_its_parent() -> None:
     assert ours != theirs
 
 
+def test_a_child_forked_while_another_thread_makes_an_id_makes_ids_too() -> None:
+    with ids._lock:
+        child = os.fork()
+        if child == 0:
+            os._exit(ids._lock.locked())
+    _, status = os.waitpid(child, 0)
+
+    assert os.waitstatus_to_exitcode(status) == 0
+
+
 def test_derived_ids_are_the_same_for_the_same_words_only() -> None:
     assert ids.derive("production", "acme") == ids.derive("production", "acme")
     assert ids.derive("production", "acme") != ids.derive("productionacme", "")

@@ -3,132 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
-import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import suppress
-from pathlib import Path
 
 import pytest
 
-from anzol.clock import OwnedClock
 from anzol.errors import StorageUnreachable
 from anzol.lifecycle import Cause, Incident, Outcome
 from anzol.storage.face import LaneHealth, NewIncident, Settled
-from anzol.storage.postgres.connections import connect
-from anzol.storage.postgres.engine import PostgresStorage
-from anzol.storage.postgres.migrating import migrate
-from anzol.storage.vault import Vault
-from tests.postgres import Server
 from tests.storage.stage import Stage
-
-COMMIT = b"commit\0"
-
-
-async def nothing() -> None:
-    """Between the loss and the next try."""
-
-
-class Wire:
-    """Stands between a storage and its server, and can cut the connection that says a certain thing.
-
-    Args:
-        server: Path of the server's socket.
-    """
-
-    def __init__(self, server: str) -> None:
-        self._server = server
-        self._said: bytes | None = None
-        self._passed_on = True
-        self._meanwhile: Callable[[], Awaitable[None]] = nothing
-        self._patience = asyncio.Event()
-        self.down = False
-        self.cuts = 0
-
-    def lose(self) -> None:
-        """Wait for no answer any more."""
-        self._patience.set()
-
-    def cut_at(
-        self, said: bytes, *, passed_on: bool = True, meanwhile: Callable[[], Awaitable[None]] = nothing
-    ) -> None:
-        """Cut the next connection whose client says *said*: once the server has answered, or before it hears it."""
-        self._said, self._passed_on, self._meanwhile = said, passed_on, meanwhile
-
-    async def carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if self.down:
-            writer.close()
-            return
-        heard, speak = await asyncio.open_unix_connection(self._server)
-        answers = asyncio.ensure_future(copy(heard, writer))
-        try:
-            with suppress(ConnectionError):
-                await self._carry(reader, speak, heard, answers)
-        finally:
-            answers.cancel()
-            writer.transport.abort()
-            speak.close()
-
-    async def _carry(
-        self,
-        reader: asyncio.StreamReader,
-        speak: asyncio.StreamWriter,
-        heard: asyncio.StreamReader,
-        answers: asyncio.Future[None],
-    ) -> None:
-        while data := await reader.read(1 << 20):
-            if self._said is None or self._said not in data:
-                speak.write(data)
-                continue
-            self._said = None
-            self.cuts += 1
-            if self._passed_on:
-                answers.cancel()
-                await asyncio.wait([answers])
-                speak.write(data)
-                await asyncio.wait(
-                    [asyncio.ensure_future(heard.read(1 << 20)), asyncio.ensure_future(self._patience.wait())],
-                    return_when=asyncio.FIRST_COMPLETED,
-                )
-            await self._meanwhile()
-            return
-
-
-async def copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    with suppress(ConnectionError):
-        while data := await reader.read(1 << 20):
-            writer.write(data)
-    writer.close()
+from tests.storage.wire import COMMIT, Wire
 
 
 @pytest.fixture
-async def wire(postgres: Server) -> AsyncIterator[tuple[Wire, str]]:
-    folder = Path(tempfile.mkdtemp(prefix="pg"))
-    name = f".s.PGSQL.{postgres.port}"
-    made = Wire(str(postgres.folder / name))
-    listening = await asyncio.start_unix_server(made.carry, folder / name)
-    yield made, postgres.uri().replace(str(postgres.folder), str(folder))
-    listening.close()
-    shutil.rmtree(folder)
-
-
-@pytest.fixture
-async def stage(postgres: Server, schema: str, wire: tuple[Wire, str]) -> AsyncIterator[Stage]:
-    """As everywhere, but the storage speaks through the wire; its results have been spoken of once before."""
-    await migrate(postgres.uri(), schema)
-    clock = OwnedClock()
-    storage = PostgresStorage(wire[1], schema=schema, clock=clock, vault=Vault(["k" * 43]))
-    end = storage.listen(lambda: None)
-    made = Stage(
-        storage, clock, await connect(PostgresStorage(postgres.uri(), schema=schema, vault=storage.vault).place)
-    )
-    yield made
-    try:
-        assert await storage.broken() == ()
-    finally:
-        end()
-        await storage.close()
-        await made.connection.close()
+async def stage(wired: Stage) -> Stage:
+    """As everywhere, but the storage speaks through the wire."""
+    return wired
 
 
 async def test_deliveries_that_ended_are_known_again(stage: Stage, wire: tuple[Wire, str]) -> None:

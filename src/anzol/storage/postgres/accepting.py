@@ -11,7 +11,7 @@ from anzol.storage.face import Accepted, NewMessage
 from anzol.storage.keys import Answer
 from anzol.storage.postgres import accept
 from anzol.storage.postgres.calls import Calls
-from anzol.storage.postgres.connections import explained
+from anzol.storage.postgres.connections import explained, lost
 from anzol.storage.postgres.gather import Gathering
 from anzol.storage.postgres.home import Home
 
@@ -58,22 +58,25 @@ class Accepting(Calls):
         """Store messages together; each by itself if that fails: one answers for no other."""
         if not messages:
             return []
+        doubtful: set[bytes] = set()
         try:
-            return await self._store_together(home, messages, fresh)
-        except Exception as error:  # noqa: BLE001 whatever it was, it is one sender's
-            if len(messages) == 1 and messages[0].key is None:
-                return [explained(error)]
-        return await asyncio.gather(*(self._store_alone(home, message, fresh) for message in messages))
+            return await self._store_together(home, messages, fresh, doubtful)
+        except Exception as error:  # noqa: BLE001 whatever it was, it is one sender's, or everybody's
+            if lost(error) or (len(messages) == 1 and messages[0].key is None):
+                return [explained(error)] * len(messages)
+        return await asyncio.gather(*(self._store_alone(home, message, fresh, doubtful) for message in messages))
 
-    async def _store_together(self, home: Home, messages: Sequence[NewMessage], fresh: bool) -> list[Answer]:
+    async def _store_together(
+        self, home: Home, messages: Sequence[NewMessage], fresh: bool, doubtful: set[bytes]
+    ) -> list[Answer]:
         if all(message.key is None for message in messages):
-            return await self._insert(lambda: home.statements("accept"), messages, fresh)
-        return await self._insert(lambda: self._impatient(home), messages, fresh)
+            return await self._insert(lambda: home.statements("accept"), messages, fresh, doubtful)
+        return await self._insert(lambda: self._impatient(home), messages, fresh, doubtful)
 
-    async def _store_alone(self, home: Home, message: NewMessage, fresh: bool) -> Answer:
+    async def _store_alone(self, home: Home, message: NewMessage, fresh: bool, doubtful: set[bytes]) -> Answer:
         """Store a message that others must not wait for."""
         try:
-            (answer,) = await self._insert(lambda: home.transaction("waiting"), (message,), fresh)
+            (answer,) = await self._insert(lambda: home.transaction("waiting"), (message,), fresh, doubtful)
         except Exception as error:  # noqa: BLE001 whatever it was, it is its sender's
             return explained(error)
         return answer
@@ -84,20 +87,25 @@ class Accepting(Calls):
             await connection.execute(SOON)
             yield connection
 
-    async def _insert(self, lend: Callable[[], Any], messages: Sequence[NewMessage], fresh: bool) -> list[Answer]:
-        """Insert messages; if the connection was lost, ask again: their ids tell whether they were stored."""
-        tried = 0
+    async def _insert(
+        self, lend: Callable[[], Any], messages: Sequence[NewMessage], fresh: bool, doubtful: set[bytes]
+    ) -> list[Answer]:
+        """Insert messages; if the connection was lost, ask again: their ids tell whether they were stored.
+
+        Args:
+            doubtful: Ids of messages of which a try may have been committed without our hearing of it; added to.
+        """
 
         async def insert() -> list[Answer]:
-            nonlocal tried
-            tried += 1
-            async with lend() as connection:
-                answers = await accept.accept(self.work(connection), messages, fresh=fresh)
-            return (
-                [own(answer, message) for answer, message in zip(answers, messages, strict=True)]
-                if tried > 1
-                else answers
-            )
+            try:
+                async with lend() as connection:
+                    answers = await accept.accept(self.work(connection), messages, fresh=fresh)
+            except BaseException as error:
+                if lost(error):
+                    doubtful.update(message.id for message in messages)
+                raise
+            pairs = zip(answers, messages, strict=True)
+            return [own(answer, message) if message.id in doubtful else answer for answer, message in pairs]
 
         return await self.again(insert, lossy=True)
 

@@ -54,7 +54,8 @@ class Place:
         """What opens a transaction; isolation said aloud, since a database may have another default."""
         begin = "begin isolation level read committed"
         if self.pooler:  # where settings of a session would be another's
-            settings = PLANNER | {"lock_timeout": f"{round(self.patience * 1000)}ms"}
+            limits = {"lock_timeout": f"{round(self.patience * 1000)}ms", "statement_timeout": f"{COMMAND:.0f}s"}
+            settings = PLANNER | limits
             begin += "".join(f"; set local {name} = '{value}'" for name, value in settings.items())
         return begin
 
@@ -69,6 +70,7 @@ class Place:
             **PLANNER,
             "lock_timeout": f"{round(self.patience * 1000)}ms",
             "idle_in_transaction_session_timeout": ASLEEP,
+            "idle_session_timeout": "0",  # who listens says nothing for days
             "default_transaction_isolation": "read committed",
         }
 
@@ -77,6 +79,7 @@ async def connect(place: Place, *, command_timeout: float | None = COMMAND, one_
     """Open a connection; ids come and go as 16 bytes.
 
     Args:
+        command_timeout: Seconds that a statement may take, whatever the role's own settings say; None: any time.
         one_plan: Every statement on it has one plan for all values.
 
     Raises:
@@ -95,12 +98,20 @@ async def connect(place: Place, *, command_timeout: float | None = COMMAND, one_
             timeout=CONNECT,
             command_timeout=command_timeout,
             statement_cache_size=0 if place.pooler else 500,
-            server_settings=place.settings | (ONE_PLAN if one_plan and not place.pooler else {}),
+            server_settings=place.settings | own_settings(place, command_timeout, one_plan),
         )
         await learn_ids(connection)
     except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, ValueError) as error:
         raise unreachable(error) from error
     return connection
+
+
+def own_settings(place: Place, command_timeout: float | None, one_plan: bool) -> dict[str, str]:
+    """Return settings that not all sessions of ours share."""
+    if place.pooler:
+        return {}
+    limit = {"statement_timeout": "0" if command_timeout is None else f"{round(command_timeout * 1000)}ms"}
+    return limit | ONE_PLAN if one_plan else limit
 
 
 async def learn_ids(connection: Connection) -> None:
@@ -135,6 +146,10 @@ class Line:
                     await connection.execute("discard plans")
                     planned_until = monotonic() + self._keep_plans
                 yield connection
+            except BaseException as error:
+                if spoiled(error):
+                    connection.terminate()
+                raise
             finally:
                 if not connection.is_closed():
                     self._free.append((connection, planned_until))
@@ -192,10 +207,20 @@ async def undo(connection: Connection) -> None:
             raise
 
 
+def spoiled(error: BaseException) -> bool:
+    """Say whether a connection is to be used no more, though it looks as if it could be."""
+    import asyncpg
+
+    # It began while the server, or the role's default, was read-only; or its last word was heard between two questions.
+    return isinstance(error, asyncpg.exceptions.ReadOnlySQLTransactionError | asyncpg.InternalClientError)
+
+
 def lost(error: BaseException) -> bool:
     """Say whether an error means that the connection is gone: what was asked may have happened or not."""
     import asyncpg
 
+    if isinstance(error, asyncpg.exceptions.QueryCanceledError):  # a kind of intervention that leaves it open
+        return False
     gone = (
         OSError,
         TimeoutError,
@@ -205,6 +230,7 @@ def lost(error: BaseException) -> bool:
         asyncpg.exceptions.CannotConnectNowError,
         asyncpg.exceptions.TooManyConnectionsError,
         asyncpg.exceptions.IdleInTransactionSessionTimeoutError,
+        asyncpg.InternalClientError,  # the server has spoken, of its end most likely, when it was not asked
     )
     return isinstance(error, gone) or (
         isinstance(error, asyncpg.InterfaceError) and ("closed" in str(error) or "released" in str(error))
@@ -213,9 +239,11 @@ def lost(error: BaseException) -> bool:
 
 def clashed(error: BaseException) -> bool:
     """Say whether a transaction ran into another one, and may be done again."""
-    import asyncpg
+    from asyncpg import exceptions as server
 
-    return isinstance(error, asyncpg.exceptions.DeadlockDetectedError | asyncpg.exceptions.SerializationError)
+    # The last: somebody has just migrated, and statements that were prepared before are no good any more.
+    again = server.DeadlockDetectedError | server.SerializationError | server.InvalidCachedStatementError
+    return isinstance(error, again)
 
 
 def explained(error: BaseException) -> AnzolError:
@@ -246,7 +274,17 @@ def explanation(error: Any) -> StorageError:
             f"The database does not allow it: {error}.", do="`anzol migrate --sql` lists the grants that are needed."
         )
     if isinstance(error, server.ReadOnlySQLTransactionError):
-        return StorageError("The database is read-only.", do="Name the primary server in ANZOL_DATABASE_URL.")
+        return StorageError(
+            "The database is read-only; nothing was stored.",
+            do="Name the primary server in ANZOL_DATABASE_URL, or look at default_transaction_read_only.",
+        )
+    if isinstance(error, server.QueryCanceledError):
+        return StorageError(
+            f"The server has ended a statement that was not done: {error}.",
+            do="Look in pg_stat_activity for what keeps the server busy.",
+        )
+    if isinstance(error, server.InsufficientResourcesError):
+        return StorageError(f"The server has run out of something: {error}.", do="Look at its disk and its log.")
     if isinstance(error, server.InvalidSQLStatementNameError | server.DuplicatePreparedStatementError):
         return StorageError(f"A prepared statement is not where it was made: {error}.", do=POOLED)
     if isinstance(error, asyncpg.PostgresError):
