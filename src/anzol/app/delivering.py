@@ -37,6 +37,7 @@ async def opened_worker(core: Core, handlers: Handlers) -> AsyncIterator[Worker]
     finally:
         await relay.close()
         await sender.close()
+        await storage.leave()
 
 
 def make_sender(settings: Settings) -> Sender:

@@ -636,6 +636,10 @@ class Storage(Accept, Deliver, Register, Read, Protocol):
         """Do one bounded piece of housekeeping: retention, tombstones' pending rows; return rows changed (0: done)."""
         ...
 
+    async def leave(self) -> None:
+        """Close what the running loop had of its own while it was listened on; before that loop ends."""
+        ...
+
     async def close(self) -> None:
         """Finish what was accepted, close files and connections."""
         ...

@@ -152,8 +152,6 @@ class Calls:
             if nudge not in self.listeners:
                 return
             self.listeners.remove(nudge)
-            if listener is not None:
-                listener.stop()
-            self.homes.leave(loop)
+            self.homes.leave(loop, *([] if listener is None else [listener.stop()]))
 
         return end

@@ -39,6 +39,9 @@ class PostgresStorage(Accepting, Delivering, Registering, Reading, Keeping):
     ) -> None:
         super().__init__(Place(url, schema, pooler, patience), clock=clock or SystemClock(), vault=vault)
 
+    async def leave(self) -> None:
+        await self.homes.left_here()
+
     async def close(self) -> None:
         """Finish what was accepted, close every connection that is not a working worker's."""
         await self.homes.close()

@@ -147,17 +147,25 @@ class Homes:
             self._listeners[loop] = self._listeners.get(loop, 0) + 1
             return home
 
-    def leave(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Let go of a loop that one listener less lives on; with the last one its connections are closed."""
+    def leave(self, loop: asyncio.AbstractEventLoop, *ending: asyncio.Task[None]) -> None:
+        """Let go of a loop that one listener less lives on; with the last one its connections are closed.
+
+        Args:
+            ending: What else of the listener comes to its end on that loop.
+        """
+        self._wait_for(*ending)
         with self._lock:
             self._listeners[loop] -= 1
             if self._listeners[loop]:
                 return
             del self._listeners[loop]
             home = self._listening.pop(loop)
-        closing = loop.create_task(home.close())
-        self._closing.add(closing)
-        closing.add_done_callback(self._closing.discard)
+        self._wait_for(loop.create_task(home.close()))
+
+    def _wait_for(self, *tasks: asyncio.Task[None]) -> None:
+        for task in tasks:
+            self._closing.add(task)
+            task.add_done_callback(self._closing.discard)
 
     def shared(self) -> Home:
         """Return the home for calls from loops that have none: a worker's, else the thread's."""
@@ -210,6 +218,10 @@ class Homes:
             thread, self._thread = self._thread, None
         if thread is not None:
             await asyncio.get_running_loop().run_in_executor(None, thread.close)
+        await self.left_here()
+
+    async def left_here(self) -> None:
+        """Finish closing what the running loop has left: a loop that ends before would leave connections open."""
         mine = [task for task in self._closing if task.get_loop() is asyncio.get_running_loop()]
         if mine:
             await asyncio.wait(mine)

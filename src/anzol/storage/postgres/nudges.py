@@ -75,9 +75,10 @@ class Listener:
         self._heard = heard
         self._listening = home.loop.create_task(self._listen())
 
-    def stop(self) -> None:
-        """Hear no more. On the home's loop."""
+    def stop(self) -> asyncio.Task[None]:
+        """Hear no more; return what ends when the connection is closed. On the home's loop."""
         self._listening.cancel()
+        return self._listening
 
     async def _listen(self) -> None:
         wait = AGAIN[0]

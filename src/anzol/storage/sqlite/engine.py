@@ -505,6 +505,9 @@ class SqliteStorage:
     async def clean(self, retention: Retention, *, limit: int) -> int:
         return await self._change(clean.clean, retention, limit, self._sweep)
 
+    async def leave(self) -> None:
+        """Do nothing: files are the process's."""
+
     async def close(self) -> None:
         await asyncio.get_running_loop().run_in_executor(None, self._close)
 
