@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from bisect import bisect_left
 from collections.abc import Iterable
+from itertools import accumulate
 from typing import Final
 
 from anzol.circuit import Phase
@@ -24,6 +26,7 @@ SWEEP: Final = 0.25  # seconds between looks at every lane held
 LOOK: Final = 1.0  # seconds until a held lane is looked into without a reason
 CROWDED: Final = 1.0  # seconds that a lane is held at most when more lanes wait than can be held
 TAKE: Final = 100  # lanes taken in one round
+PATIENCE: Final = 0.25  # seconds that a free lane is left to workers with places; after that it waits here for its turn
 IDLE_ROUNDS: Final = 10  # empty rounds after which the poll slackens
 SLACK: Final = 1.4  # so that polling, heartbeat and the rest stay under one query a second
 STALLED: Final = (0.02, 1.0)  # seconds to wait when storage says "more" and gives nothing: first, longest
@@ -108,17 +111,16 @@ class Dispatcher:
         self._look |= self._tenure.pop_due(now)
         if everywhere:
             self._look |= set(self._rooms)
-        look = [endpoint for endpoint in self._look if self._rooms.get(endpoint, 0) > 0]
-        self._look.clear()
+        look = self._lookable()
         for endpoint in look:
             self._tenure.lanes[endpoint].looked_at = monotonic
         return Order(
             release=release,
-            take=max(0, min(TAKE, self._turns.openings, self._rules.lanes - len(self._tenure.lanes))),
+            take=max(0, min(TAKE, self._openings(now), self._rules.lanes - len(self._tenure.lanes))),
             fan_out=self._rules.fan_out,
             rooms=dict(self._rooms),
             look=look,
-            idle_lanes=self._may_take() and (self._next_turn_at is None or self._next_turn_at > now),
+            idle_lanes=self._may_take() and self._waited(now) < PATIENCE,
             new_room=self._rules.begin,
             backlog=self._rules.backlog,
             wants=wants,
@@ -142,6 +144,27 @@ class Dispatcher:
             if lane.behind and room and (lane.quota is not None or room * 2 >= lane.window(monotonic)):
                 self._look.add(lane.endpoint_id)
         self._tenure.changed.clear()
+
+    def _lookable(self) -> list[bytes]:
+        """Return which lanes to look into now. If they have room for more than may be queued, the others come later."""
+        look = [endpoint for endpoint in self._look if self._rooms.get(endpoint, 0) > 0]
+        most = self._rules.most_queued - self._tenure.queued
+        self._look.clear()
+        if sum(self._rooms[endpoint] for endpoint in look) > most:
+            look.sort(key=lambda endpoint: self._tenure.lanes[endpoint].looked_at)
+            rooms = accumulate(self._rooms[endpoint] for endpoint in look)
+            now = 1 + bisect_left(list(rooms), most)
+            self._look.update(look[now:])
+            look = look[:now]
+        return look
+
+    def _openings(self, now: int) -> int:
+        """Return how many lanes may be taken. Those that nobody has taken for a while come in line with the others."""
+        return TAKE if self._waited(now) >= PATIENCE else self._turns.openings
+
+    def _waited(self, now: int) -> float:
+        """Return for how many seconds a free lane has waited to be taken, as far as is known."""
+        return 0.0 if self._next_turn_at is None else (now - self._next_turn_at) / SECOND
 
     def _may_take(self) -> bool:
         """Say whether another lane can be held and served."""

@@ -199,7 +199,9 @@ class Memory:
         self.touched -= touched
         rooms = {**order.rooms, **dict.fromkeys(taken, order.new_room)}
         claims, behind = [], set()
-        fresh, self.fresh = self.fresh, set()
+        fresh: set[bytes] = set()
+        if order.fan_out:
+            fresh, self.fresh = self.fresh, fresh
         for endpoint in {*order.look, *touched, *taken, *fresh}:
             found = self._dues(endpoint, now) if self.lanes.get(endpoint) == me else []
             got = found[: rooms.get(endpoint, 0)]

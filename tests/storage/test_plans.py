@@ -24,7 +24,7 @@ HOT = [
     "endpoints_ahead",
     "incidents_told",
     "keys_used",
-    "lane_overdue",
+    "lane_due",
     "lanes_due",
     "lanes_health",
     "lanes_held_of",

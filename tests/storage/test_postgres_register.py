@@ -14,6 +14,7 @@ from anzol import ids
 from anzol.clock import OwnedClock
 from anzol.errors import Conflict, InvalidValue, NotFound
 from anzol.lifecycle import Cause, Disabled, State
+from anzol.storage import pages
 from anzol.storage.face import EndpointChanges, NewEndpoint, Retention, Selection
 from anzol.storage.postgres import clean, fanout, recovery, register, registering
 from tests.contract.conftest import ENVIRONMENT, Scene, Worker, beside, raw
@@ -227,6 +228,7 @@ async def test_a_resend_waits_for_a_fan_out_and_makes_nothing_twice(
     office: Office, monkeypatch: pytest.MonkeyPatch, page: int
 ) -> None:
     monkeypatch.setattr(fanout, "PAGE", page)
+    monkeypatch.setattr(pages, "PAGE", page)
     first, second = sorted([(await office.here.endpoint()).id for _ in range(2)], key=raw)
     sent = await office.here.send()
     worker = await office.there.worker()

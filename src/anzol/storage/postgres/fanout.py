@@ -17,12 +17,11 @@ from typing import Any, Final
 from anzol.lifecycle import Cause, Incident, ends
 from anzol.storage.backlogs import Backlogs, Bound, full_detail
 from anzol.storage.face import Order
+from anzol.storage.pages import OVERDUE, PAGE, Ahead, Pages, longs, quick_first
 from anzol.storage.placing import Match, Placing
 from anzol.storage.postgres.lowwater import LowWater
 from anzol.storage.postgres.work import Work
 
-PAGE: Final = 1000  # endpoints that one outbox row is expanded to in one round
-ROUND: Final = 2000  # endpoints looked at in one round
 LARGE: Final = 64 * 1024  # bytes of a body that is read by itself
 LAST: Final = b"\xff" * 16  # behind every id
 
@@ -32,6 +31,7 @@ class Outbox:
     """What one worker keeps of the outbox between rounds. ``after``: the customer that had the last turn."""
 
     low: LowWater = field(default_factory=LowWater)
+    pages: Pages = field(default_factory=Pages)
     after: bytes = bytes(16)
     crowded: bool = False
 
@@ -59,14 +59,16 @@ class Taken:
 class Batch:
     """The outbox rows of this round; ``more`` are left.
 
-    ``first`` is the first one that is left, as far as was looked; ``number`` is that of the next pending row.
+    ``first`` is the first one that is left, as far as was looked; ``number`` is that of the next pending row. ``long``
+    are the numbers of rows that let others before when lanes are taken.
     """
 
     rows: list[Taken]
     more: bool
-    first: int
-    now: int
-    number: int
+    first: int = 0
+    now: int = 0
+    number: int = 0
+    long: set[int] = field(default_factory=set)
 
 
 @dataclass(slots=True)
@@ -89,6 +91,7 @@ class Fanning:
     Args:
         rooms: For every lane held: how many more claims it has places for.
         take: How many idle lanes may be taken.
+        due: When the free lane that waits longest was due; None: none waits.
         seconds: The time by a clock that is never set.
     """
 
@@ -100,6 +103,7 @@ class Fanning:
     outbox: Outbox
     low: int
     backlogs: Backlogs[bytes]
+    due: int | None
     seconds: float
 
     async def run(self) -> Expanded:
@@ -113,7 +117,7 @@ class Fanning:
         bound = await self._bound(batch, matches)
         kept = await self._stand(batch, bound)
         placing.take = await self._may_take(kept)
-        for match in kept:
+        for match in quick_first(kept, batch.long):
             placing.place(match)
         fresh = await self._write(placing, batch, bound)
         await self._tidy(batch, matches)
@@ -127,13 +131,28 @@ class Fanning:
         if not self.outbox.crowded:
             rows = await self._outbox(most + 1, fair=False)
             if len(rows) <= most:
-                return batch_of(rows, more=False)
+                return self._chosen(rows, more=False)
         rows = await self._outbox(most, fair=True)
         self.outbox.crowded = len(rows) >= most
         if rows:
             self.outbox.after = max(rows, key=lambda row: row[8])[2]
         each = Counter(row[2] for row in rows)
-        return batch_of(rows[:most], more=any(count >= max(1, most // len(each)) for count in each.values()))
+        return self._chosen(rows[:most], more=any(count >= max(1, most // len(each)) for count in each.values()))
+
+    def _chosen(self, rows: Sequence[Any], *, more: bool) -> Batch:
+        """Return as many of the locked rows as this round expands."""
+        if not rows:
+            return Batch([], more)
+        *_, first, number, now = rows[0]
+        waited = 0 if self.due is None else now - self.due
+        ahead = [Ahead(row[2], row[6]) for row in rows]
+        chosen = self.outbox.pages.choose(ahead, now=now, waited=waited)
+        if first is None:
+            left = [row[0] for place, row in enumerate(rows) if place not in {*chosen}]
+            first = min(left, default=rows[-1][0] + 1)
+        taken = [Taken(*rows[place][:8]) for place in chosen]
+        long = {rows[place][0] for place in longs(ahead)}
+        return Batch(taken, more or len(chosen) < len(rows), first, now, number, long)
 
     async def _outbox(self, most: int, *, fair: bool) -> list[Any]:
         return await self.work.all(
@@ -200,7 +219,7 @@ class Fanning:
         if self.take < 1 or not self.order.idle_lanes or not idle:
             return 0
         ordered = list({one.endpoint for one in idle if one.fifo})
-        overdue, pending = await self.work.the("lanes_idle", "answer", lanes=ordered)
+        overdue, pending = await self.work.the("lanes_idle", "answer", lanes=ordered, before=OVERDUE)
         if overdue:
             return 0
         for one in idle:
@@ -278,27 +297,6 @@ class Fanning:
             else:
                 self.work.holders.add(one.holder)
         return min(dues.values(), default=None), sum(due_at <= placing.now for due_at in dues.values())
-
-
-def batch_of(rows: Sequence[Any], *, more: bool) -> Batch:
-    """Return as many of the locked rows as one round can expand."""
-    if not rows:
-        return Batch([], more, 0, 0, 0)
-    *_, first, number, now = rows[0]
-    taken = within_budget([Taken(*row[:8]) for row in rows])
-    if first is None:
-        first = rows[len(taken)][0] if len(taken) < len(rows) else rows[-1][0] + 1
-    return Batch(taken, more or len(taken) < len(rows), first, now, number)
-
-
-def within_budget(rows: Sequence[Taken]) -> list[Taken]:
-    """Return the rows that this round can expand."""
-    left = ROUND
-    for index, row in enumerate(rows):
-        if index and row.ahead > left:
-            return list(rows[:index])
-        left -= min(row.ahead, PAGE)
-    return list(rows)
 
 
 def is_unwanted(row: Taken, wanted: set[int]) -> bool:

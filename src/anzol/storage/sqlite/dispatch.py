@@ -9,6 +9,7 @@ from typing import Any, Final
 from anzol.grants import share
 from anzol.storage.backlogs import Backlogs
 from anzol.storage.face import Claim, Content, Dispatched, Grant, Order, Profile
+from anzol.storage.pages import Pages
 from anzol.storage.placing import Placing
 from anzol.storage.rows import profile_of
 from anzol.storage.sqlite.fanout import claimed_rows, fan_out
@@ -26,6 +27,7 @@ class Memory:
     seqs: dict[bytes, int] = field(default_factory=dict)
     ids: dict[int, bytes] = field(default_factory=dict)
     after: bytes = b""
+    pages: Pages = field(default_factory=Pages)
     backlogs: Backlogs[int] = field(default_factory=Backlogs)
 
     def learn(self, rows: Iterable[tuple[int, bytes]]) -> None:
@@ -101,10 +103,8 @@ def expand(
     """Fan out; return what was decided, how many outbox rows, and what was claimed as it was made."""
     if order.fan_out < 1:
         return Placing[int](me, work.now, rooms, 0, 0), 0, []
-    # An idle lane jumps the queue, so only while nobody is in the queue.
-    overdue = work.one("lane_overdue", now=work.now) is not None
     placing, fanned_out, memory.after = fan_out(
-        work, me, order, rooms, 0 if overdue else take, memory.after, memory.backlogs
+        work, me, order, rooms, take, memory.after, memory.pages, memory.backlogs
     )
     return placing, fanned_out, claimed_rows(placing, work.number_given("anzol_pending", len(placing.rows)))
 

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 from anzol.storage.backlogs import Backlogs
 from anzol.storage.face import Order
+from anzol.storage.pages import OVERDUE, PAGE, Ahead, Pages, longs, quick_first
 from anzol.storage.placing import Match, Placing
 from anzol.storage.sqlite.backlog import bound
 from anzol.storage.sqlite.work import Work, encode
-
-PAGE: Final = 1000  # endpoints that one outbox row is expanded to in one round
-ROUND: Final = 2000  # endpoints looked at in one round
 
 
 @dataclass(slots=True)
@@ -44,42 +42,55 @@ def take_outbox(work: Work, limit: int, after: bytes) -> tuple[list[Taken], byte
     return [Taken(*row) for row in sorted(rows)][:limit], customers[-1]
 
 
-def within_budget(work: Work, taken: Sequence[Taken]) -> tuple[list[Taken], set[int]]:
-    """Return the rows that this round can expand, and which of them only in part."""
-    pages = sorted({(bytes.fromhex(row.customer_id), row.cursor) for row in taken})
-    counts = {(shown, cursor): count for shown, cursor, count in work.gathered_for("endpoints_ahead", pages, PAGE + 1)}
-    chosen: list[Taken] = []
-    partly: set[int] = set()
-    left = ROUND
-    for row in taken:
-        count = counts.get((row.customer_id, row.cursor), 0)
-        if chosen and count > left:
-            break
-        left -= min(count, PAGE)
-        chosen.append(row)
-        if count > PAGE:
-            partly.add(row.id)
-    return chosen, partly
+@dataclass(slots=True)
+class Chosen:
+    """The outbox rows of this round. ``partly`` are those that are expanded to a page, ``long`` let others before."""
+
+    rows: list[Taken]
+    partly: set[int]
+    long: set[int]
+
+
+def choose(work: Work, taken: Sequence[Taken], pages: Pages, waited: int) -> Chosen:
+    """Return the rows that this round expands. *waited*: microseconds that a free lane has been due."""
+    cursors = sorted({(bytes.fromhex(row.customer_id), row.cursor) for row in taken})
+    counts = {
+        (shown, cursor): count for shown, cursor, count in work.gathered_for("endpoints_ahead", cursors, PAGE + 1)
+    }
+    ahead = [Ahead(row.customer_id, counts.get((row.customer_id, row.cursor), 0)) for row in taken]
+    chosen = pages.choose(ahead, now=work.now, waited=waited)
+    partly = {taken[place].id for place in chosen if ahead[place].endpoints > PAGE}
+    return Chosen([taken[place] for place in chosen], partly, {taken[place].id for place in longs(ahead)})
 
 
 def fan_out(
-    work: Work, me: int, order: Order, rooms: dict[int, int], take: int, after: bytes, backlogs: Backlogs[int]
+    work: Work,
+    me: int,
+    order: Order,
+    rooms: dict[int, int],
+    take: int,
+    after: bytes,
+    pages: Pages,
+    backlogs: Backlogs[int],
 ) -> tuple[Placing[int], int, bytes]:
     """Expand outbox rows into pending rows; return what was decided, how many rows, and the next customer's turn."""
-    placing = Placing(me, work.now, rooms, take if order.idle_lanes else 0, order.new_room)
     taken, after = take_outbox(work, order.fan_out, after)
+    due = work.one("lane_due", now=work.now) if taken else None
+    waited = work.now - due[0] if due else 0
+    # An idle lane jumps the queue, so only while nobody has been in the queue for long.
+    placing = Placing(me, work.now, rooms, take if order.idle_lanes and waited < OVERDUE else 0, order.new_room)
     if not taken:
         return placing, 0, after
-    chosen, partly = within_budget(work, taken)
-    ids = encode([row.id for row in chosen])
-    make_customers(work, chosen)
+    chosen = choose(work, taken, pages, waited)
+    ids = encode([row.id for row in chosen.rows])
+    make_customers(work, chosen.rows)
     matches = [Match(*row) for row in sorted(work.gathered("matches", outbox=ids, page=PAGE, now=work.now))]
-    for match in bound(work, backlogs, matches, order.backlog):
+    for match in quick_first(bound(work, backlogs, matches, order.backlog), chosen.long):
         placing.place(match)
     write(work, placing)
-    forget_unwanted(work, chosen, matches, partly)
-    move_on(work, chosen, partly)
-    return placing, len(chosen), after
+    forget_unwanted(work, chosen.rows, matches, chosen.partly)
+    move_on(work, chosen.rows, chosen.partly)
+    return placing, len(chosen.rows), after
 
 
 def make_customers(work: Work, chosen: Sequence[Taken]) -> None:
