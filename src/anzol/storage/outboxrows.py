@@ -12,7 +12,7 @@ import sqlite3
 from contextlib import closing
 from dataclasses import dataclass, field
 from functools import cache
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote
 
 from anzol.errors import InvalidValue, StorageError
@@ -112,8 +112,8 @@ def outbox_table(metadata: MetaData) -> Table:
     body = LargeBinary().with_variant(mysql.LONGBLOB(), "mysql", "mariadb")
     head = Text().with_variant(mysql.MEDIUMTEXT(), "mysql", "mariadb")
     # A server's own choice may be an engine without transactions, or letters that a customer's id is not written in.
-    chosen = {f"{name}_{what}": value for name in ("mysql", "mariadb") for what, value in MYSQL.items()}
-    return Table(
+    chosen: Any = {f"{name}_{what}": value for name in ("mysql", "mariadb") for what, value in MYSQL.items()}
+    table: Table = Table(
         TABLE,
         metadata,
         Column("id", String(32), primary_key=True),
@@ -122,6 +122,7 @@ def outbox_table(metadata: MetaData) -> Table:
         Column("refused", Text, comment="Why the relay set this message aside; empty it to have it tried again."),
         **chosen,
     )
+    return table
 
 
 @cache
