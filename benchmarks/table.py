@@ -22,7 +22,7 @@ ORDER = (
     "start",
 )
 # What every row of a run has alike is said above its table; the rest of it is in the result's file.
-ALIKE = ("workload", "processes", "requests_by", "receiver", "seconds")
+ALIKE = ("workload", "requests_by", "receiver", "seconds")
 
 
 def tables() -> Iterator[str]:

@@ -49,7 +49,7 @@ def kept(found: Figures) -> dict[str, object]:
     return {
         name: value
         for name, value in asdict(found).items()
-        if value is not None and name not in ("workload", "engine", "machine", "endpoints")
+        if value is not None and name not in ("workload", "engine", "machine", "endpoints", "processes")
     }
 
 
