@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -73,7 +74,8 @@ def shared_database(postgres: Server) -> Iterator[str]:
     """A host's PostgreSQL database, with its own table and Anzol's schema, and without the outbox."""
     with postgres.database() as uri:
         postgres.execute("create table item (id bigint generated always as identity, name text not null)", database=uri)
-        asyncio.run(migrate(uri, "anzol"))
+        with ThreadPoolExecutor(1) as aside:  # pytest's own loop stays as it is
+            aside.submit(asyncio.run, migrate(uri, "anzol")).result()
         yield uri
 
 

@@ -22,6 +22,7 @@ from anzol.storage.face import NewMessage
 from anzol.storage.foreign import ForeignOutbox
 from anzol.storage.outboxrows import create_outbox_table
 from anzol.storage.sources import open_source
+from anzol.testing.transactions import written_in
 from tests.postgres import Server, name_of
 from tests.sessions import mariadb as mariadbs
 from tests.sessions import pg
@@ -173,6 +174,17 @@ async def test_a_message_arrives_as_it_was_whatever_the_databases_letters(
     await relay.drain()
 
     assert list(ledger.messages.values()) == [whole]
+
+
+async def test_a_test_sees_what_waits_in_its_transaction(place: Place, foreign: ForeignOutbox, message: Make) -> None:
+    first, second = message(b"1"), message(b"2")
+    async with place.opened() as host:
+        for each in (first, second):
+            await foreign.write_async(host.given, each)
+        waiting = await written_in(host.given)
+        await host.rollback()
+
+    assert waiting == [first, second]
 
 
 async def test_a_conflicting_key_is_set_aside_with_its_reason(

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+import inspect
+from typing import Any, Final
 
 from anzol.storage.beside import plain_cursor, waiting_rows
-from anzol.storage.callers import Kind, connection_of, kind_of
+from anzol.storage.callers import Kind, caller_of_async
 from anzol.storage.face import NewMessage
 from anzol.storage.outboxrows import Row, unpack
-
-if TYPE_CHECKING:
-    from sqlalchemy.orm import Session
+from anzol.storage.postgres.phrases import Phrase
 
 WAITING: Final = "select id, head, body from main.anzol_outbox where refused is null order by id"
+WAITING_ON_POSTGRES: Final = Phrase(WAITING.replace("main.", ""))
 
 
 async def written_in(session: Any) -> list[NewMessage]:
@@ -26,21 +26,16 @@ async def written_in(session: Any) -> list[NewMessage]:
 
 async def rows_of(session: Any) -> list[Row]:
     """Return the rows that a session or connection of any kind sees."""
-    kind = kind_of(session)
-    if kind in (Kind.SCOPED, Kind.ASYNC_SCOPED):
-        return await rows_of(session())
-    if kind is Kind.SESSION:
-        return of_session(session)
-    if kind is Kind.CONNECTION:
-        return waiting_rows(session)
-    if kind is Kind.SQLITE:
+    caller = await caller_of_async(session)
+    if caller.kind is Kind.SQLITE:
         return [Row(*found) for found in plain_cursor(session).execute(WAITING)]
-    if kind is Kind.AIOSQLITE:
+    if caller.kind is Kind.AIOSQLITE:
         return [Row(*found) for found in await session.execute_fetchall(WAITING)]
-    rows: list[Row] = await session.run_sync(of_session if kind is Kind.ASYNC_SESSION else waiting_rows)
-    return rows
-
-
-def of_session(session: Session) -> list[Row]:
-    """Return the rows that an ORM session's transaction sees."""
-    return waiting_rows(connection_of(session))
+    if caller.run_sync is not None:
+        rows: list[Row] = await caller.run_sync(lambda _: waiting_rows(caller.given))
+        return rows
+    hand = None if caller.alchemy else caller.hand()
+    if hand is None:
+        return waiting_rows(caller.given)
+    asked = hand.ask(WAITING_ON_POSTGRES, {})
+    return [Row(*found) for found in (await asked if inspect.isawaitable(asked) else asked)]
