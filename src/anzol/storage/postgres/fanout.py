@@ -91,7 +91,7 @@ class Fanning:
     Args:
         rooms: For every lane held: how many more claims it has places for.
         take: How many idle lanes may be taken.
-        due: When the free lane that waits longest was due; None: none waits.
+        crowded: Free lanes wait for their turn, or have taken most of what this round could take.
         seconds: The time by a clock that is never set.
     """
 
@@ -103,7 +103,7 @@ class Fanning:
     outbox: Outbox
     low: int
     backlogs: Backlogs[bytes]
-    due: int | None
+    crowded: bool
     seconds: float
 
     async def run(self) -> Expanded:
@@ -144,12 +144,11 @@ class Fanning:
         if not rows:
             return Batch([], more)
         *_, first, number, now = rows[0]
-        waited = 0 if self.due is None else now - self.due
         ahead = [Ahead(row[2], row[6]) for row in rows]
-        chosen = self.outbox.pages.choose(ahead, now=now, waited=waited)
+        chosen = self.outbox.pages.choose(ahead, now=now, crowded=self.crowded)
         if first is None:
-            left = [row[0] for place, row in enumerate(rows) if place not in {*chosen}]
-            first = min(left, default=rows[-1][0] + 1)
+            done = {*chosen}
+            first = min((row[0] for place, row in enumerate(rows) if place not in done), default=rows[-1][0] + 1)
         taken = [Taken(*rows[place][:8]) for place in chosen]
         long = {rows[place][0] for place in longs(ahead)}
         return Batch(taken, more or len(chosen) < len(rows), first, now, number, long)
