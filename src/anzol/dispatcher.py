@@ -23,7 +23,10 @@ from anzol.turns import Turns
 log = logging.getLogger("anzol.worker")
 
 SWEEP: Final = 0.25  # seconds between looks at every lane held
+SOON: Final = 0.05  # seconds between them while others wait, and nearly as many lanes are held as may be
+AT_ONCE: Final = 250  # lanes given back in one round
 LOOK: Final = 1.0  # seconds until a held lane is looked into without a reason
+LOOKS: Final = 50  # of these at most after one sweep
 CROWDED: Final = 1.0  # seconds that a lane is held at most when more lanes wait than can be held
 TAKE: Final = 100  # lanes taken in one round
 PATIENCE: Final = 0.25  # seconds that a free lane is left to workers with places; after that it waits here for its turn
@@ -101,7 +104,7 @@ class Dispatcher:
 
     def _order(self, *, everywhere: bool) -> Order:
         now, monotonic = self._clock.micros(), self._clock.monotonic()
-        if everywhere or monotonic - self._swept >= SWEEP:
+        if everywhere or monotonic - self._swept >= self._pace():
             self._sweep(monotonic)
         self._count_rooms(now, monotonic)
         release = tuple(self._release)
@@ -187,16 +190,18 @@ class Dispatcher:
         """Look at every lane held: slow ones, idle ones, those that nobody has looked into for a second."""
         self._swept = monotonic
         crowded = self._more and len(self._tenure.lanes) >= self._rules.lanes
+        linger = 0.0 if self._pressed() else self._rules.linger
         now = self._clock.micros()
+        looks = LOOKS + len(self._look)
         for lane in self._tenure.lanes.values():
             self._turns.watch(lane)
             if crowded and self._had_its_turn(lane, monotonic):
                 lane.closing = True
                 self._tenure.give_back(lane)
-            if self._idle(lane, now, monotonic - (0.0 if crowded else self._rules.linger)):
+            if len(self._release) < AT_ONCE and self._idle(lane, now, monotonic - linger):
                 self._release.append(lane.endpoint_id)
                 continue
-            if monotonic - lane.looked_at >= LOOK:
+            if monotonic - lane.looked_at >= LOOK and len(self._look) < looks:
                 self._look.add(lane.endpoint_id)
             changes = lane.profile.secrets_change_at
             if changes is not None and changes <= now:
@@ -207,6 +212,14 @@ class Dispatcher:
             self._rooms.pop(endpoint, None)
         for quota in self._tenure.quotas.values():
             self._tenure.relieve(quota)  # who was called may have had no use for it
+
+    def _pressed(self) -> bool:
+        """Say whether others wait and not many more lanes can be held: then none is kept for what may come."""
+        return self._more and 4 * len(self._tenure.lanes) >= 3 * self._rules.lanes
+
+    def _pace(self) -> float:
+        """Return the seconds between two sweeps."""
+        return SOON if self._pressed() else SWEEP
 
     def _had_its_turn(self, lane: Lane, monotonic: float) -> bool:
         """Say whether a lane has been held long enough while others wait to be held."""
@@ -338,7 +351,7 @@ class Dispatcher:
         now = self._clock.micros()
         wait = self._rules.poll * (SLACK if self._empty > IDLE_ROUNDS else 1)
         if self._tenure.lanes:
-            wait = min(wait, SWEEP)
+            wait = min(wait, self._pace())
         if self._tenure.asking:
             asked = min(quota.again_at for quota in self._tenure.asking) / SECOND
             wait = min(wait, max(0.0, asked - self._clock.monotonic()))

@@ -151,8 +151,9 @@ async def test_a_message_for_many_endpoints_is_expanded_page_by_page(scene: Scen
     first = await worker.round(fan_out=10, room=1, take=0, idle_lanes=False)
     pending = len(await scene.deliveries(message_id=shown))
     small = await scene.deliveries(customer="small")
+    scene.later(1)
     while (await worker.round(fan_out=10, take=0, idle_lanes=False)).fanned_out:
-        pass
+        scene.later(1)
 
     assert (pending, first.waiting) == (PAGE, True)
     assert len(small) == 1
@@ -166,7 +167,7 @@ async def test_a_later_message_follows_an_earlier_one_on_every_page(scene: Scene
     second = await scene.send("big")
     worker = await scene.worker()
     while (await worker.round(fan_out=1, take=0, idle_lanes=False)).fanned_out:
-        pass
+        scene.later(1)
 
     heads: list[bytes] = []
     while found := (await worker.round(take=500, fan_out=0, rooms={}, look=())).claims:

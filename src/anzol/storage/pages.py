@@ -1,7 +1,7 @@
 """Which outbox rows a round expands, and how far: so that one message for very many endpoints holds up nobody else.
 
-A row for more endpoints than a page goes to the tail after each. While lanes wait for their turn too long, no more of
-them are made: who has a quick message then finds a short queue.
+A row for more endpoints than a page goes to the tail after each. The next comes when this worker can hold the lanes at
+once, and nobody waits for a turn: so others find a short queue, and most deliveries are claimed as they are made.
 """
 
 from __future__ import annotations
@@ -13,10 +13,9 @@ from typing import Final
 
 from anzol.storage.placing import Id, Match
 
-PAGE: Final = 250  # endpoints that one outbox row is expanded to in one round
+PAGE: Final = 100  # endpoints that one outbox row is expanded to in one round: as many as idle lanes are taken in one
 ROUND: Final = 1000  # endpoints that are looked at in one round
 LONG: Final = 50  # endpoints from which on a row waits while lanes do
-WAITED: Final = 100_000  # microseconds that a lane has waited for its turn when long rows begin to wait
 OVERDUE: Final = 250_000  # microseconds that a lane has waited when idle ones come no more before it
 ANYWAY: Final = 1_000_000  # microseconds after which one long row goes on all the same
 
@@ -35,7 +34,7 @@ class Pages:
 
     went_on: int = 0
 
-    def choose(self, rows: Sequence[Ahead], *, now: int, waited: int) -> list[int]:
+    def choose(self, rows: Sequence[Ahead], *, now: int, crowded: bool) -> list[int]:
         """Return the places of the rows to expand, in their order.
 
         The oldest comes first, so that each has its turn; then the first of each customer, the shortest before the
@@ -43,9 +42,9 @@ class Pages:
 
         Args:
             rows: In the order of the outbox.
-            waited: For how long a free lane has been due, in microseconds.
+            crowded: Free lanes wait for their turn, or have taken most of what this round could take.
         """
-        holding = waited >= WAITED and 0 <= now - self.went_on < ANYWAY
+        holding = crowded and 0 <= now - self.went_on < ANYWAY
         left = ROUND
         chosen: list[int] = []
         for place in in_turn(rows):
@@ -56,7 +55,7 @@ class Pages:
             left -= size
             if size > LONG:
                 self.went_on = now
-                holding = waited >= WAITED
+                holding = crowded
         return sorted(chosen)
 
 

@@ -86,7 +86,7 @@ class Round:
         expanded = None
         lanes = {*order.look, *ahead.touched, *taken}
         if order.fan_out > 0 and ahead.outbox:
-            expanded = await self._fan_out(rooms, taken, low, ahead.free_at, seconds)
+            expanded = await self._fan_out(rooms, taken, ahead, low, seconds)
             lanes |= expanded.placing.look
             taken += expanded.placing.taken  # nothing was due in them before
         found, behind = await self._look(rooms, lanes) if lanes else ([], frozenset())
@@ -150,14 +150,15 @@ class Round:
         return list(taken)
 
     async def _fan_out(
-        self, rooms: dict[bytes, int], taken: Sequence[bytes], low: int, due: int | None, seconds: float
+        self, rooms: dict[bytes, int], taken: Sequence[bytes], ahead: Ahead, low: int, seconds: float
     ) -> Expanded:
         """Expand outbox rows, while nobody changes the rules that hold back."""
         gate = query("gate_shared", self.steps.work.schema, timed=True).text
         memory, order = self.memory, self.order
         idle = order.take - len(taken)
+        crowded = ahead.due or idle <= len(taken)
         async with self.steps.together(gate) as work:
-            fanning = Fanning(work, self.me, order, rooms, idle, memory.outbox, low, memory.backlogs, due, seconds)
+            fanning = Fanning(work, self.me, order, rooms, idle, memory.outbox, low, memory.backlogs, crowded, seconds)
             return await fanning.run()
 
     async def _look(self, rooms: Mapping[bytes, int], lanes: Iterable[bytes]) -> tuple[list[Any], frozenset[bytes]]:

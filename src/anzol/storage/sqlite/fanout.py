@@ -51,14 +51,14 @@ class Chosen:
     long: set[int]
 
 
-def choose(work: Work, taken: Sequence[Taken], pages: Pages, waited: int) -> Chosen:
-    """Return the rows that this round expands. *waited*: microseconds that a free lane has been due."""
+def choose(work: Work, taken: Sequence[Taken], pages: Pages, *, crowded: bool) -> Chosen:
+    """Return the rows that this round expands. *crowded*: lanes wait for their turn."""
     cursors = sorted({(bytes.fromhex(row.customer_id), row.cursor) for row in taken})
     counts = {
         (shown, cursor): count for shown, cursor, count in work.gathered_for("endpoints_ahead", cursors, PAGE + 1)
     }
     ahead = [Ahead(row.customer_id, counts.get((row.customer_id, row.cursor), 0)) for row in taken]
-    chosen = pages.choose(ahead, now=work.now, waited=waited)
+    chosen = pages.choose(ahead, now=work.now, crowded=crowded)
     partly = {taken[place].id for place in chosen if ahead[place].endpoints > PAGE}
     return Chosen([taken[place] for place in chosen], partly, {taken[place].id for place in longs(ahead)})
 
@@ -81,7 +81,7 @@ def fan_out(
     placing = Placing(me, work.now, rooms, take if order.idle_lanes and waited < OVERDUE else 0, order.new_room)
     if not taken:
         return placing, 0, after
-    chosen = choose(work, taken, pages, waited)
+    chosen = choose(work, taken, pages, crowded=due is not None or 2 * take <= order.take)
     ids = encode([row.id for row in chosen.rows])
     make_customers(work, chosen.rows)
     matches = [Match(*row) for row in sorted(work.gathered("matches", outbox=ids, page=PAGE, now=work.now))]
