@@ -68,6 +68,15 @@ def test_drain_knows_the_memory_of_its_worker(url: str, heard: Heard) -> None:
     assert heard.counts[-1] <= 80
 
 
+def test_fan_out_counts_each_delivery_and_how_others_fared(url: str, heard: Heard) -> None:
+    before, meanwhile, wide = measured("fan-out", heard, url)
+
+    assert [row.variant for row in (before, meanwhile, wide)] == ["others, before", "others, meanwhile", "30 endpoints"]
+    assert nothing_lost(wide, 30)
+    assert (before.lost, meanwhile.lost, before.duplicates, meanwhile.duplicates) == (0, 0, 0, 0)
+    assert None not in (before.p50_ms, before.p99_ms, meanwhile.p99_ms, wide.rate, wide.memory_mb, wide.send_p50_ms)
+
+
 def test_progress_is_told(heard: Heard) -> None:
     measured("drain", heard, None)
 
@@ -112,7 +121,7 @@ def test_settings_of_the_users_application_have_no_say(
 
 
 def test_an_unknown_workload_is_refused_before_anything_is_started(heard: Heard) -> None:
-    with pytest.raises(InvalidValue, match=r"no workload 'delivr'. There are: deliver, latency, drain."):
+    with pytest.raises(InvalidValue, match=r"no workload 'delivr'. There are: deliver, latency, drain, fan-out."):
         list(measure(["drain", "delivr"], TINY, heard))
 
     assert heard.steps == []

@@ -11,7 +11,8 @@ class Size:
     """How much of each workload is done, and how long its limits are measured.
 
     ``endpoints`` and ``processes`` are the variants of `deliver`; with 2 processes the worker has one of its own, with
-    3 there are two such workers. ``paced_seconds`` is the length of `latency`.
+    3 there are two such workers. ``paced_seconds`` is the length of `latency`. ``wide`` is how many endpoints the one
+    message of `fan-out` is for; others send for ``beside_seconds`` before it.
     """
 
     messages: int
@@ -22,6 +23,8 @@ class Size:
     paced_seconds: float
     backlog: int
     backlog_endpoints: int
+    wide: int
+    beside_seconds: float
     limit_seconds: float
     limit_rows: int
     limit_commits: int
@@ -36,6 +39,8 @@ SHORT: Final = Size(
     paced_seconds=5,
     backlog=10_000,
     backlog_endpoints=1000,
+    wide=3000,
+    beside_seconds=5,
     limit_seconds=2,
     limit_rows=10_000,
     limit_commits=100,
@@ -49,6 +54,8 @@ FULL: Final = Size(
     paced_seconds=60,
     backlog=200_000,
     backlog_endpoints=1000,
+    wide=100_000,
+    beside_seconds=20,
     limit_seconds=4,
     limit_rows=40_000,
     limit_commits=200,

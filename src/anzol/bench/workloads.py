@@ -13,6 +13,7 @@ from anzol.bench.posting import post_delays
 from anzol.bench.receivers import OWN, Arrivals, Receiver, receiver
 from anzol.bench.rounds import Measured, Round, Variant, figures, on_loop, verified
 from anzol.bench.sites import Database
+from anzol.bench.wide import fan_out
 from anzol.bench.working import cpu, workers
 
 WARM: Final = 500  # messages that go before, so that connections are open and code is warm
@@ -138,4 +139,5 @@ WORKLOADS: Final[Mapping[str, Callable[[Round], Iterator[Figures]]]] = {
     "deliver": deliver,
     "latency": latency,
     "drain": drain,
+    "fan-out": fan_out,
 }
