@@ -15,6 +15,7 @@ import random
 import signal
 import socket
 import sys
+from contextlib import AsyncExitStack
 from dataclasses import replace
 from datetime import timedelta
 from typing import Final
@@ -101,7 +102,11 @@ async def main(database: str, *words: str) -> None:
     if "elsewhere" in words:
         live_elsewhere()
     app, webhooks = make(database, worker="deliver" in words)
-    async with app.router.lifespan_context(app):
+    async with AsyncExitStack() as stack:
+        try:
+            await stack.enter_async_context(app.router.lifespan_context(app))
+        except StorageError as error:
+            sys.exit(f"not started: {error}")
         os.write(1, b"ready\n")
         if "send" in words:
             await send_without_pause(webhooks, 0 if "deliver" in words else REST)
@@ -123,7 +128,6 @@ def fork_for(line: socket.socket) -> None:
                 os.dup2(file, place)
                 os.close(file)
             asyncio.run(main(*json.loads(asked)))
-            os._exit(0)
         for file in files:
             os.close(file)
         line.sendall(f"{child}\n".encode())
