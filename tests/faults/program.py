@@ -21,6 +21,7 @@ from datetime import timedelta
 from typing import Final
 from unittest import mock
 
+import asyncpg
 from fastapi import FastAPI
 from pydantic import BaseModel
 
@@ -28,10 +29,12 @@ from anzol import Settings, Webhooks
 from anzol.app import delivering
 from anzol.errors import StorageError
 from anzol.rules import DeliveryRules
-from anzol.storage.postgres import settling
+from anzol.storage.postgres import engine, settling
+from anzol.storage.sqlite.engine import SqliteStorage
 
 CUSTOMERS: Final = 25  # so many that no worker has all lanes
 CALLERS: Final = 16
+ENGINES: Final = (asyncpg, engine.PostgresStorage, SqliteStorage)  # imported before anybody is forked
 KEY: Final = "k" * 43
 TERM: Final = timedelta(seconds=3)  # a worker's lease in these runs
 REST: Final = 0.05  # seconds that a caller waits at most before its next message, where workers are killed too

@@ -92,15 +92,11 @@ class Gathering:
         if self._called:
             return
         self._called = True
-        for _ in range(2):
-            home = self._homes.shared()
-            try:
-                home.loop.call_soon_threadsafe(self._begin, home)
-            except RuntimeError:  # a worker's loop that has just ended
-                continue
-            return
-        self._called = False
-        raise StorageError("The storage is being closed.")
+        try:
+            self._homes.begin(self._begin)
+        except StorageError:
+            self._called = False
+            raise
 
     def _begin(self, home: Home) -> None:
         # Said first: who adds now calls again, and at worst there is nothing left for him.

@@ -11,7 +11,7 @@ import asyncio
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import Future
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -170,12 +170,30 @@ class Homes:
     def shared(self) -> Home:
         """Return the home for calls from loops that have none: a worker's, else the thread's."""
         with self._lock:
-            for loop, home in list(self._listening.items()):
-                if loop.is_closed():
-                    del self._listening[loop], self._listeners[loop]
-                else:
-                    return home
-            return self._made_thread().home
+            return self._shared()
+
+    def _shared(self) -> Home:
+        for loop, home in list(self._listening.items()):
+            if loop.is_closed():
+                del self._listening[loop], self._listeners[loop]
+            else:
+                return home
+        return self._made_thread().home
+
+    def begin(self, do: Callable[[Home], object]) -> None:
+        """Call *do* soon at the home for calls from loops that have none; from any thread.
+
+        Under the lock, so that it comes before `leave`, which waits for all that was started at home before.
+
+        Raises:
+            StorageError: there is no home any more.
+        """
+        for _ in range(2):
+            with self._lock, suppress(RuntimeError):  # a worker's loop that has just ended
+                home = self._shared()
+                home.loop.call_soon_threadsafe(do, home)
+                return
+        raise StorageError("The storage is being closed.")
 
     def aside(self) -> Home:
         """Return the thread's home, for who blocks the loop that he runs on."""
@@ -195,15 +213,10 @@ class Homes:
         return await asyncio.wrap_future(self.submit(act))
 
     def submit(self, act: Callable[[Home], Awaitable[T]]) -> Future[T]:
-        """Have *act* run at a home of another thread."""
-        for _ in range(2):
-            home = self.shared()
-            coroutine = home.run(act)
-            try:
-                return asyncio.run_coroutine_threadsafe(coroutine, home.loop)
-            except RuntimeError:  # a worker's loop that has just ended
-                coroutine.close()
-        raise StorageError("The storage is being closed.")
+        """Have *act* run at a home of another thread; to its end, even if the caller is gone."""
+        future: Future[T] = Future()
+        self.begin(lambda home: home.start(act).add_done_callback(lambda done: hand_over(done, future)))
+        return future
 
     def here(self) -> bool:
         """Say whether the calling thread runs a loop that is a home: who blocks it would wait for himself."""
@@ -225,6 +238,18 @@ class Homes:
         mine = [task for task in self._closing if task.get_loop() is asyncio.get_running_loop()]
         if mine:
             await asyncio.wait(mine)
+
+
+def hand_over(done: asyncio.Task[T], future: Future[T]) -> None:
+    """Give what came of a task to whoever waits in another thread, if somebody still does."""
+    if not future.set_running_or_notify_cancel():
+        return
+    if done.cancelled():
+        future.set_exception(StorageError("The storage was closed meanwhile."))
+    elif (error := done.exception()) is not None:
+        future.set_exception(error)
+    else:
+        future.set_result(done.result())
 
 
 def new_loop() -> asyncio.AbstractEventLoop:
