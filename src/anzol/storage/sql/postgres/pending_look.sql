@@ -4,9 +4,11 @@
 with asked as materialized (
     select g.endpoint_id, g.room, e.fifo
       from unnest(:lanes::uuid[], :rooms::int[]) as g (endpoint_id, room)
-      join anzol.lane l on l.endpoint_id = g.endpoint_id and l.holder = :me and l.parked = 0
-      join anzol.endpoint e on e.id = g.endpoint_id
-     where l.endpoint_id = any(:lanes) and e.id = any(:lanes)
+     cross join lateral ( -- with `offset 0` asked for each, by the index, whatever the planner knows of the tables
+           select from anzol.lane l
+            where l.endpoint_id = g.endpoint_id and l.holder = :me and l.parked = 0
+           offset 0) l
+     cross join lateral (select e.fifo from anzol.endpoint e where e.id = g.endpoint_id offset 0) e
 ),
 due as materialized (
     select x.*, row_number() over (partition by a.endpoint_id order by x.due_at, x.id) <= a.room as claimed,

@@ -8,12 +8,13 @@ with made as (
            as g (endpoint_id, message_id, due_at, paused, claimed)
     returning id, endpoint_id, message_id, holder
 ),
-lanes as ( -- each row once: a lane may be taken, and have something for later
+lanes as ( -- each row once: a lane may be taken, and have something for later; by its place, which stays: it is locked
     update anzol.lane l
        set holder = case when g.taken then :me else l.holder end,
            turn_at = least(case when not g.taken then l.turn_at end, g.due_at)
       from unnest(:lanes::uuid[], :taken::boolean[], :turns::bigint[]) as g (endpoint_id, taken, due_at)
-     where l.endpoint_id = g.endpoint_id and l.endpoint_id = any(:lanes)
+     cross join lateral (select x.ctid from anzol.lane x where x.endpoint_id = g.endpoint_id offset 0) x
+     where l.ctid = x.ctid
 ),
 done as (
     delete from anzol.accepted where id = any(:done::bigint[])
