@@ -16,6 +16,7 @@ from anzol.grants import SECOND
 from anzol.lane import Lane
 from anzol.quota import micros
 from anzol.rules import DeliveryRules
+from anzol.sharing import Sharing
 from anzol.storage.face import Claim, Deliver, Dispatched, Order, Profile
 from anzol.tenure import Tenure
 from anzol.turns import Turns
@@ -49,6 +50,7 @@ class Dispatcher:
         self._release: list[bytes] = []
         self._stale: set[bytes] = set()
         self._swept = 0.0
+        self._sharing = Sharing()
         self._next_turn_at: int | None = None
         self._more = False
         self._empty = 0  # rounds in a row that brought nothing
@@ -80,6 +82,7 @@ class Dispatcher:
     async def round(self, *, everywhere: bool = False) -> bool:
         """Do one round; return whether it brought anything. *everywhere* looks into every lane held."""
         await self._read_again()
+        await self._share()
         order = self._order(everywhere=everywhere)
         if self._tenure.settlement.hurry():
             await asyncio.sleep(0)  # so that results go first, and both in one transaction where storage gathers
@@ -163,6 +166,8 @@ class Dispatcher:
 
     def _openings(self, now: int) -> int:
         """Return how many lanes may be taken. Those that nobody has taken for a while come in line with the others."""
+        if self._sharing.modest(self._clock.monotonic()):
+            return 0
         return TAKE if self._waited(now) >= PATIENCE else self._turns.openings
 
     def _waited(self, now: int) -> float:
@@ -171,7 +176,8 @@ class Dispatcher:
 
     def _may_take(self) -> bool:
         """Say whether another lane can be held and served."""
-        return self._turns.openings > 0 and len(self._tenure.lanes) < self._rules.lanes
+        modest = self._sharing.modest(self._clock.monotonic())
+        return not modest and self._turns.openings > 0 and len(self._tenure.lanes) < self._rules.lanes
 
     def _holding(self) -> bool:
         """Say whether claims stop for now: too much is queued, held or unwritten, or we are about to stop."""
@@ -220,6 +226,16 @@ class Dispatcher:
     def _pace(self) -> float:
         """Return the seconds between two sweeps."""
         return SOON if self._pressed() else SWEEP
+
+    async def _share(self) -> None:
+        """With more to do than is done, leave lanes to workers that hold fewer."""
+        monotonic, lanes = self._clock.monotonic(), self._tenure.lanes.values()
+        if not self._sharing.due(monotonic) or not (self._more or any(lane.behind for lane in lanes)):
+            return
+        count = self._sharing.give(self._tenure.me, await self._storage.held(), monotonic)
+        for lane in sorted(lanes, key=lambda lane: (not lane.behind, -lane.last))[:count]:
+            lane.closing = True
+            self._tenure.give_back(lane)
 
     def _had_its_turn(self, lane: Lane, monotonic: float) -> bool:
         """Say whether a lane has been held long enough while others wait to be held."""

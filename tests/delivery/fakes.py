@@ -247,6 +247,10 @@ class Memory:
             ours = [] if any(one.holder for one in ours) else ours[:1]
         return [one for one in ours if one.holder is None and one.claim.due_at <= now]
 
+    async def held(self) -> dict[int, int]:
+        self._called("held")
+        return {worker: [*self.lanes.values()].count(worker) for worker in self.workers}
+
     async def profiles(self, endpoints: Sequence[bytes]) -> Sequence[Profile]:
         self._called("profiles")
         return [self.profiles_[one] for one in endpoints]

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 from random import Random
 
+from anzol.lifecycle import Outcome
 from anzol.rules import DeliveryRules
 from tests.delivery.fakes import OK, after, reply
+from tests.delivery.test_customer_throttle import another
 from tests.delivery.test_worker import Scene
 from tests.delivery.virtual import run
 
@@ -138,3 +140,117 @@ def test_more_lanes_than_can_be_held_all_have_their_turn() -> None:
 
     assert len(found) > 1000
     assert found[-1] < 5
+
+
+def test_busy_lanes_that_fill_all_places_leave_a_quiet_one_its_turn() -> None:
+    async def story() -> list[float]:
+        scene = Scene(DeliveryRules(places=30, most_queued=60))
+        for number in range(100):
+            endpoint = scene.memory.endpoint(f"noisy{number}.example")
+            scene.script.answers[f"noisy{number}.example"] = after(0.3, OK)
+            for _ in range(50):
+                scene.memory.put(endpoint)
+        quiet = scene.memory.endpoint("quiet.example")
+        async with scene.working():
+            await asyncio.sleep(5)
+            for _ in range(15):
+                await asyncio.sleep(1)
+                scene.memory.put(quiet, b"%f" % scene.clock.monotonic())
+            await asyncio.sleep(2)
+            assert len(scene.memory.pending) > 1000
+        return waits(scene, "quiet")
+
+    found = run(story())
+
+    assert len(found) == 15
+    assert found[-1] < 1.5
+
+
+def test_dead_endpoints_with_much_waiting_do_not_delay_a_quiet_one() -> None:
+    async def story() -> list[float]:
+        scene = Scene(DeliveryRules(places=40))
+        for number in range(60):
+            host = f"dead{number}.example"
+            endpoint = scene.memory.endpoint(host)
+            scene.script.answers[host] = after(10_000, OK) if number % 2 else reply(None, Outcome.CONNECTION_REFUSED)
+            for _ in range(20):
+                scene.memory.put(endpoint)
+        quiet = scene.memory.endpoint("quiet.example")
+        async with scene.working():
+            for _ in range(12):
+                await asyncio.sleep(1)
+                scene.memory.put(quiet, b"%f" % scene.clock.monotonic())
+            await asyncio.sleep(3)
+        return waits(scene, "quiet")
+
+    found = run(story())
+
+    assert len(found) == 12
+    assert found[len(found) // 2] < 0.5
+    assert found[-1] < 2
+
+
+def test_a_round_claims_no_more_than_may_be_queued() -> None:
+    async def story() -> int:
+        scene = Scene(DeliveryRules(places=10, most_queued=50))
+        most = 0
+        endpoints = [scene.memory.endpoint(f"e{number}.example") for number in range(40)]
+        scene.script.answers = {f"e{number}.example": after(0.2, OK) for number in range(40)}
+        async with scene.working():
+            await asyncio.sleep(1)
+            for endpoint in endpoints:
+                for _ in range(30):
+                    scene.memory.put(endpoint)
+            await asyncio.sleep(8)
+            for _ in range(300):
+                await asyncio.sleep(0.02)
+                held = sum(one.holder is not None for one in scene.memory.pending.values())
+                most = max(most, held)
+        return most
+
+    assert run(story()) <= 50 + 10 + 10 + 8  # queued, under way, unwritten, and the room of one lane
+
+
+def test_a_worker_that_starts_later_has_its_part_within_seconds() -> None:
+    async def story() -> tuple[int, int, int]:
+        scene = Scene(DeliveryRules(places=40))
+        other = another(scene, places=40)
+        for number in range(100):
+            endpoint = scene.memory.endpoint(f"e{number}.example")
+            scene.script.answers[f"e{number}.example"] = after(0.2, OK)
+            for _ in range(80):
+                scene.memory.put(endpoint)
+        async with scene.working():
+            await asyncio.sleep(3)
+            assert len({*scene.memory.lanes.values()} - {None}) == 1
+            task = asyncio.create_task(other.run())
+            await asyncio.sleep(12)
+            first, second = sorted(scene.memory.workers)
+            shares = [*scene.memory.lanes.values()]
+            left = len(scene.memory.pending)
+            other.stop()
+            await task
+        return shares.count(first), shares.count(second), left
+
+    first, second, left = run(story())
+
+    assert left > 1000
+    assert first >= 40
+    assert second >= 40
+
+
+def test_a_worker_alone_keeps_its_lanes() -> None:
+    async def story() -> int:
+        scene = Scene(DeliveryRules(places=10))
+        endpoints = [scene.memory.endpoint(f"e{number}.example") for number in range(20)]
+        for number, endpoint in enumerate(endpoints):
+            scene.script.answers[f"e{number}.example"] = after(0.2, OK)
+            for _ in range(40):
+                scene.memory.put(endpoint)
+        async with scene.working():
+            await asyncio.sleep(1)
+            held = dict(scene.memory.lanes)
+            await asyncio.sleep(8)
+            return sum(scene.memory.lanes[one] != held[one] for one in endpoints)
+
+    assert run(story()) == 0

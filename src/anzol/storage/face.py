@@ -308,6 +308,10 @@ class Deliver(Protocol):
         """Read endpoints' profiles again."""
         ...
 
+    async def held(self) -> Mapping[int, int]:
+        """Return how many lanes each live worker holds."""
+        ...
+
     async def settle(
         self,
         me: int,

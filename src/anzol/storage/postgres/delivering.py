@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from anzol.errors import AnzolError
 from anzol.storage.face import Dispatched, Order, Profile
 from anzol.storage.postgres import register
 from anzol.storage.postgres.connections import explained
-from anzol.storage.postgres.dispatch import Memory, Round
+from anzol.storage.postgres.dispatch import Memory, Round, held
 from anzol.storage.postgres.home import Home
 from anzol.storage.postgres.profiles import by_our_clock, profiles_of
 from anzol.storage.postgres.settling import Settling
@@ -63,6 +63,9 @@ class Delivering(Settling):
 
     async def profiles(self, endpoints: Sequence[bytes]) -> Sequence[Profile]:
         return by_our_clock(await self.look(profiles_of, endpoints), self.skew.ahead)
+
+    async def held(self) -> Mapping[int, int]:
+        return await self.look(held)
 
     async def outbox_sources(self) -> Sequence[str]:
         return await self.look(register.outbox_sources)

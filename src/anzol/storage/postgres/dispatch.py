@@ -19,7 +19,7 @@ from anzol.storage.postgres.profiles import back, by_our_clock, profile_of
 from anzol.storage.postgres.queries import query
 from anzol.storage.postgres.skew import Skew
 from anzol.storage.postgres.steps import Steps
-from anzol.storage.postgres.work import FARTHEST
+from anzol.storage.postgres.work import FARTHEST, Work
 from anzol.storage.rows import pairs
 
 
@@ -221,3 +221,8 @@ class Round:
     async def _body(self, message: bytes) -> bytes:
         found = await self.steps.all("body", id=message)
         return bytes(found[0][0]) if found else b""
+
+
+async def held(work: Work) -> dict[int, int]:
+    """Return how many lanes each live worker holds."""
+    return {int(worker): int(lanes) for worker, lanes in await work.all("lanes_shared")}

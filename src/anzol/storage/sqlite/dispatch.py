@@ -221,6 +221,11 @@ def profiles_of(work: Work, endpoints: Sequence[bytes]) -> list[Profile]:
     return profiles(work, [seq for seq, _ in work.gathered_for("endpoint_seqs", [(raw,) for raw in endpoints])])
 
 
+def held(work: Work) -> dict[int, int]:
+    """Return how many lanes each live worker holds."""
+    return dict(work.all("lanes_shared", now=work.now))
+
+
 def undo(work: Work, me: int, claims: Sequence[int], endpoints: Sequence[bytes]) -> None:
     """Give back claims that nobody knows of, and the lanes in which nothing else is in flight."""
     lanes = [seq for seq, _ in work.gathered_for("endpoint_seqs", [(raw,) for raw in {*endpoints}])]

@@ -325,6 +325,9 @@ class SqliteStorage:
     async def profiles(self, endpoints: Sequence[bytes]) -> Sequence[Profile]:
         return await self._read(dispatch.profiles_of, endpoints)
 
+    async def held(self) -> Mapping[int, int]:
+        return await self._read(dispatch.held)
+
     async def settle(
         self,
         me: int,
