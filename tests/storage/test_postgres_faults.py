@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from itertools import count
@@ -25,7 +27,7 @@ from anzol.storage.postgres.migrating import migrate
 from anzol.storage.vault import Vault
 from tests.contract.conftest import ENVIRONMENT, KEY, Scene, Worker, beside
 from tests.postgres import Server, running_postgres
-from tests.storage.stage import LONG, Stage, begin
+from tests.storage.stage import LONG, Hand, Stage, begin
 from tests.storage.stage import TERM as LEASE
 from tests.storage.wire import COMMIT, Wire
 
@@ -104,32 +106,40 @@ async def test_a_key_that_another_takes_while_the_question_is_lost_is_the_others
     assert (answer, wire[0].cuts) == (Accepted(others[0].id, duplicate=True), 1)
 
 
-async def test_a_message_in_doubt_that_has_to_wait_for_another_ones_key_is_no_duplicate_of_itself(
+async def test_a_message_in_doubt_that_then_has_to_wait_for_another_key_is_no_duplicate_of_itself(
     scene: Scene, wired: Stage, wire: tuple[Wire, str]
 ) -> None:
     await scene.accept(key="another")
-    mine, theirs = scene.message(key="mine"), scene.message(key="theirs")
+    customer, mine, theirs = ids.derive(ENVIRONMENT, "acme"), scene.message(key="mine"), scene.message(key="theirs")
     async with wired.open() as other:
 
         async def locked() -> None:
+            # Somebody takes the second key back and uses it again, and does not say yet whether that holds.
+            await other.run("delete from anzol.message_key where message_id = $1", theirs.id)
             await other.run(
                 "insert into anzol.message_key (customer_id, key, message_id, digest, created_at)"
-                " values ($1, 'later', $2, '', 0)",
-                ids.derive(ENVIRONMENT, "acme"),
+                " values ($1, 'theirs', $2, '', 0)",
+                customer,
                 ids.new(wired.now),
             )
 
         wire[0].cut_at(COMMIT, meanwhile=locked)
-        later = scene.message(key="later")
         sending = begin(scene.storage.accept_many([mine, theirs]))
-        await asyncio.sleep(0)
-        waiting = begin(scene.storage.accept(later))
-        answers = await sending
+        await waits_of(wired, other, 2)  # together with the other, and then by itself
         await other.connection.execute("rollback")
-        last = await waiting
+        answers = await sending
 
-    assert answers == [Accepted(mine.id), Accepted(theirs.id)]
-    assert (last, wire[0].cuts) == (Accepted(later.id), 1)
+    assert (answers, wire[0].cuts) == ([Accepted(mine.id), Accepted(theirs.id)], 1)
+
+
+async def waits_of(stage: Stage, hand: Hand, count: int) -> None:
+    """Wait until so many connections have waited for a transaction."""
+    asked = "select pid from pg_stat_activity where $1 = any(pg_blocking_pids(pid))"
+    seen: set[int] = set()
+    async with asyncio.timeout(LONG):
+        while len(seen) < count:
+            seen |= {pid for (pid,) in await stage.ask(asked, hand.connection.get_server_pid())}
+            await asyncio.sleep(0.002)
 
 
 async def test_while_the_server_is_away_every_sender_is_told_soon_and_afterwards_all_goes_on(
@@ -397,6 +407,29 @@ async def test_wake_ups_are_heard_again_after_every_connection_was_cut_and_the_s
             end()
             await listening.close()
             await telling.close()
+
+
+def test_what_was_asked_on_a_workers_loop_a_moment_before_it_ended_is_answered(postgres: Server, schema: str) -> None:
+    asyncio.run(migrate(postgres.uri(), schema))
+    storage = PostgresStorage(postgres.uri(), schema=schema, vault=Vault([KEY]))
+    scene = Scene(storage, SystemClock())  # type: ignore[arg-type]  # no test's own: nothing is timed
+
+    async def live() -> None:
+        end = storage.listen(lambda: None)
+        asked.append(others.submit(storage.accept_sync, scene.message()))
+        asked.append(others.submit(asyncio.run, storage.status(ENVIRONMENT)))
+        time.sleep(0.02)  # the loop stands still meanwhile
+        end()
+        await storage.homes.left_here()
+
+    asked: list[Future[object]] = []
+    with ThreadPoolExecutor() as others:
+        for _ in range(20):
+            asyncio.run(live())
+        answers = [one.result(LONG) for one in asked]
+    asyncio.run(storage.close())
+
+    assert len(answers) == 40
 
 
 async def telling_until(storage: PostgresStorage, heard: asyncio.Event) -> None:
