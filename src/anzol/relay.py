@@ -29,6 +29,7 @@ log = logging.getLogger("anzol.relay")
 PAGE: Final = 200  # rows
 FLOOR: Final = 1.0  # seconds between two looks when nothing was said
 SWEEP_EVERY: Final = 1.0  # seconds
+ASK_EVERY: Final = 5.0  # seconds between questions which sources other processes have
 COMPLAIN_EVERY: Final = 60.0  # seconds
 LAST_WAIT: Final = 5.0  # seconds
 
@@ -259,7 +260,7 @@ class Relay:
         Waits for none of them, so a worker may call it as often as it likes.
         """
         now = time.monotonic()
-        if self._asked is None or now - self._asked >= FLOOR:
+        if self._asked is None or now - self._asked >= ASK_EVERY:
             self._asked = now
             for url in await self._sources():
                 self._thread(url)
