@@ -7,6 +7,9 @@ STAMP  := $(VENV)/.installed
 FLOOR  := .venv-floor
 FLOOR_STAMP := $(FLOOR)/.installed
 
+# Processes that run tests: most of what they do is waiting, for servers and for each other.
+TESTERS ?= 3
+
 PIP_INSTALL = -m pip install --quiet --disable-pip-version-check
 COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url
 ALL_INPUTS = pyproject.toml --extra sqlalchemy --extra postgres
@@ -26,7 +29,7 @@ demo-crash: $(STAMP) ## under 40 seconds: a rollback sends nothing; kill -9 with
 	@$(BIN)/python examples/subscriptions/demo_crash.py
 
 test: $(STAMP) test-floor ## every test but the slow fault runs
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(TESTERS) --dist loadfile
 
 test-floor: $(FLOOR_STAMP) ## the declarations' tests against the oldest supported FastAPI
 	$(FLOOR)/bin/python -m pytest -m declarations $$(grep -rl --include='test_*.py' 'pytest.mark.declarations' tests)

@@ -21,7 +21,9 @@ from tests.docs.pages import Block, blocks
 
 LASTING = re.compile(r"^anzol (dev|worker(?!.*--once))\b")
 PATIENCE = 30.0  # seconds until a program must have said what the page shows
-NORUN = re.compile(r"^([A-Z_]+=\S+ )*(pip|uv|make|git|npm|docker|curl|sqlite3|python|pytest|fastapi|uvicorn|export|sudo) ?")
+NORUN = re.compile(
+    r"^([A-Z_]+=\S+ )*(pip|uv|make|git|npm|docker|curl|sqlite3|python|pytest|fastapi|uvicorn|export|sudo) ?"
+)
 
 
 class Stage:
