@@ -160,6 +160,41 @@ def test_a_role_without_rights_is_told_what_to_ask_for(
     assert "anzol migrate --sql" in refused.stderr
 
 
+def test_who_may_give_no_rights_is_told_that_none_were_given(
+    world: World, url: str, role: str, ask: Callable[..., list[tuple[object, ...]]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.call("migrate", "--grant", role)
+    other = f"{role}_other"
+    ask(f"create role {other}")
+    try:
+        monkeypatch.setenv("ANZOL_DATABASE_URL", url.replace(f"postgres:{CANARY}@", f"{role}@"))
+        refused = world.call("migrate", "--grant", other)
+    finally:
+        ask(f"drop role {other}")
+
+    assert refused.exit_code == 5
+    assert f"{other} still lacks" in refused.stderr
+    assert "owns the schema" in refused.stderr
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--check", "--sql"],
+        ["--check", "--grant", "x"],
+        ["--outbox", "sqlite:///x.db", "--grant", "x"],
+        ["--register"],
+        ["--outbox", "sqlite:///x.db", "--check", "--register"],
+        ["--grant", "public"],
+    ],
+    ids=" ".join,
+)
+def test_migrate_ignores_no_option(world: World, url: str, options: list[str]) -> None:
+    refused = world.call("migrate", *options)
+
+    assert (refused.exit_code, refused.stderr.count("--") > 0) == (2, True)
+
+
 @pytest.mark.parametrize("name", ['a"b', "", "x; drop"])
 def test_what_is_no_role_is_refused(world: World, url: str, name: str) -> None:
     refused = world.call("migrate", "--grant", name)

@@ -339,3 +339,13 @@ def test_a_joined_session_shares_the_fate_of_the_outer_transaction(end: str, own
 
 def as_uuid(raw: bytes) -> UUID:
     return UUID(bytes=raw)
+
+
+async def test_a_connection_that_went_back_to_its_pool_is_refused(own: Own) -> None:
+    async with asyncpg.create_pool(own.uri, min_size=1, max_size=1) as pool:
+        async with pool.acquire() as connection:
+            await own.foreign.write_async(connection, own.message())
+        with pytest.raises(SessionRefused, match=r"back to its pool.*pool\.acquire"):
+            await own.foreign.write_async(connection, own.message())
+
+    assert own.bodies == [b"{}"]

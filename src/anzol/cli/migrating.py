@@ -36,6 +36,8 @@ def check_role(name: str | None) -> None:
     """Refuse a role's name that would need more than quotes."""
     if name is not None and not ROLE.fullmatch(name):
         raise InvalidValue(f"--grant {name!r} is not a role's name.", field="grant", do="Write it without quotes.")
+    if name == "public":
+        raise InvalidValue("--grant public would let everybody in.", field="grant", do="Name the app's own role.")
 
 
 def found_in(place: PostgresPlace) -> Found:

@@ -51,12 +51,31 @@ def migrate(
 
     With --outbox: the one table that `session=` needs beside your own tables.
     """
+    check_options(check=check, sql=sql, grant=grant, outbox=outbox, register=register)
     if outbox is not None:
         migrate_outbox(outbox, check=check, sql=sql, json=json)
-        if register and not check and not sql:
+        if register:
             tell_workers(app, database, outbox)
         return
     migrate_own(app, database, check=check, sql=sql, grant=grant, json=json)
+
+
+def check_options(*, check: bool, sql: bool, grant: str | None, outbox: str | None, register: bool) -> None:
+    """Refuse what would be ignored."""
+    if check and sql:
+        raise InvalidValue("--check and --sql are two questions.", field="check", do="Ask one of them.")
+    if grant is not None and (check or outbox is not None):
+        raise InvalidValue(
+            f"--grant gives nothing with {'--check' if check else '--outbox'}.",
+            field="grant",
+            do="Leave one of them out.",
+        )
+    if register and (outbox is None or check or sql):
+        raise InvalidValue(
+            "--register tells workers of a table that --outbox makes.",
+            field="register",
+            do="Write `anzol migrate --outbox URL --register`.",
+        )
 
 
 # --- Anzol's own database

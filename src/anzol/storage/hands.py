@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from urllib.parse import quote, urlencode
 from weakref import WeakKeyDictionary
 
+from anzol.errors import SessionRefused
 from anzol.storage.postgres.phrases import Phrase, Values, clause, named, numbered
 
 if TYPE_CHECKING:
@@ -95,7 +96,12 @@ class AsyncpgHand:
 
     def __init__(self, connection: Any) -> None:
         self._connection = connection
-        self._lasting = getattr(connection, "_con", None) or connection  # a pool lends a new proxy each time
+        self._lasting = getattr(connection, "_con", connection)  # a pool lends a new proxy each time
+        if self._lasting is None:
+            raise SessionRefused(
+                "session= was given a connection that went back to its pool.",
+                do="Send within `async with pool.acquire() as connection`.",
+            )
 
     @property
     def notes(self) -> Notes:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from anzol.errors import StorageError
 from anzol.storage.postgres import migrations as known
 from anzol.storage.postgres.connections import Place, explained
 from anzol.storage.postgres.migrating import connected
@@ -18,6 +19,13 @@ MADE_VIEW: Final = re.compile(r"^create (?:or replace )?view anzol\.(\w+)", re.M
 GONE: Final = re.compile(r"^drop (?:table|view) (?:if exists )?anzol\.(\w+)", re.MULTILINE)
 APPLIED_AT: Final = "(extract(epoch from clock_timestamp()) * 1000000)::bigint"
 ALL: Final = "select, insert, update, delete"
+LACKING: Final = """
+select distinct t.name
+  from unnest($3::text[]) as t(name), unnest($4::text[]) as r(wanted)
+ where not has_schema_privilege($1::name, to_regnamespace($2), 'usage')
+    or not has_table_privilege($1::name, to_regclass($2 || '.' || t.name), r.wanted)
+ order by t.name
+"""
 NOBODY: Final = "ROLE"  # where no role was named
 LOCK: Final = "set local lock_timeout = '3s'; -- if it fails for that, nothing was done: try again"
 
@@ -52,9 +60,17 @@ async def grant(url: str, schema: str, role: str, *, pooler: bool = False) -> No
     """
     async with connected(Place(url, schema, pooler, patience=5.0)) as connection:
         try:
-            await connection.execute("begin; " + " ".join(grants(schema, role)) + " commit")
+            await connection.execute("begin; " + " ".join(grants(schema, role)))
+            lacking = await connection.fetch(LACKING, role, f'"{schema}"', made()[0], ALL.split(", "))
+            await connection.execute("rollback" if lacking else "commit")
         except Exception as error:
             raise explained(error) from error
+    if lacking:  # PostgreSQL only warns of what was not given
+        names = ", ".join(row["name"] for row in lacking)
+        raise StorageError(
+            f"This role may not give rights in the schema {schema}: {role} still lacks {names}.",
+            do="Run it as the role that owns the schema.",
+        )
 
 
 def script(found: Found, schema: str, role: str | None) -> str:
