@@ -157,7 +157,10 @@ def test_a_role_without_rights_is_told_what_to_ask_for(
 
     assert refused.exit_code == 5
     assert "permission denied" in refused.stderr
-    assert "anzol migrate --sql" in refused.stderr
+    assert "anzol migrate --grant ROLE" in refused.stderr
+    told = world.call("doctor").output
+    assert "lacks rights" in told
+    assert "schema is 0" not in told  # it is not known: nobody may look
 
 
 def test_who_may_give_no_rights_is_told_that_none_were_given(

@@ -349,3 +349,32 @@ async def test_a_connection_that_went_back_to_its_pool_is_refused(own: Own) -> N
             await own.foreign.write_async(connection, own.message())
 
     assert own.bodies == [b"{}"]
+
+
+@kinds
+async def test_a_transaction_that_failed_before_is_refused_in_our_words(opened: Open, own: Own) -> None:
+    async with opened(own.uri) as host:
+        await host.add("one")
+        await own.foreign.write_async(host.given, own.message())
+        with pytest.raises(Exception, match="no_such_function"):
+            await host.add("two') returning no_such_function(); --")
+        with pytest.raises(SessionRefused, match=r"has failed before; nothing was sent.*Roll it back") as refused:
+            await own.foreign.write_async(host.given, own.message(b"[1]"))
+        await host.rollback()
+        await own.foreign.write_async(host.given, own.message(b"[2]"))
+        await host.commit()
+
+    assert refused.value.__cause__ is not None
+    assert own.bodies == [b"[2]"]
+
+
+async def test_a_read_only_transaction_is_refused_in_our_words(own: Own) -> None:
+    connection = await asyncpg.connect(own.uri)
+    try:
+        with pytest.raises(SessionRefused, match=r"is read-only; nothing was sent.*primary"):
+            async with connection.transaction(readonly=True):
+                await own.foreign.write_async(connection, own.message())
+    finally:
+        await connection.close()
+
+    assert own.bodies == []

@@ -76,7 +76,9 @@ def about_server(facts: Facts, webhooks: Webhooks, place: PostgresPlace) -> Fact
         server = asyncio.run(look_at_server(place))
         here = newest()
         fits = server.schema_version >= here >= server.works_with
-        facts = replace(facts, server=server, schema=(here if fits else server.schema_version, here))
+        unseen = bool(server.lacked) and not server.schema_version
+        schema = None if unseen else (here if fits else server.schema_version, here)
+        facts = replace(facts, server=server, schema=schema)
         keys(webhooks.settings.plain_key, ())
         if not fits or server.lacked or server.read_only or not server.started:
             return facts

@@ -36,6 +36,7 @@ from anzol.storage.callers import Caller, Kind, caller_of, caller_of_async
 from anzol.storage.face import Accept, Accepted, NewMessage, Storage
 from anzol.storage.outboxrows import Row, own_table, pack, unpack
 from anzol.storage.postgres.direct import Direct, run, run_async
+from anzol.storage.postgres.guests import refusing
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -144,7 +145,7 @@ class ForeignOutbox:
         hand = None if caller.alchemy else caller.sync_hand()
         if hand is None:
             return self._through_connection(caller.given, row)
-        run(put(hand, row), hand)
+        run(refusing(put(hand, row)), hand)
         return self._noted(hand.place())
 
     async def _write_async(self, caller: Caller, row: Row) -> Telling:
@@ -156,7 +157,7 @@ class ForeignOutbox:
         hand = None if caller.alchemy else caller.hand()
         if hand is None:
             return self._write(caller, row)
-        await run_async(put(hand, row), hand)
+        await run_async(refusing(put(hand, row)), hand)
         return self._noted(hand.place())
 
     def _noted(self, place: str | None) -> Telling:

@@ -271,7 +271,8 @@ def explanation(error: Any) -> StorageError:
         return SchemaOutdated("The database has not the schema that this Anzol needs.", do="Run `anzol migrate`.")
     if isinstance(error, server.InsufficientPrivilegeError):
         return StorageError(
-            f"The database does not allow it: {error}.", do="`anzol migrate --sql` lists the grants that are needed."
+            f"The database does not allow it: {error}.",
+            do="As the schema's owner: `anzol migrate --grant ROLE`; `anzol migrate --sql --grant ROLE` prints it.",
         )
     if isinstance(error, server.ReadOnlySQLTransactionError):
         return StorageError(

@@ -16,7 +16,7 @@ from anzol.storage.hands import AsyncHand, Hand
 from anzol.storage.nudging import planned
 from anzol.storage.postgres.calls import Calls
 from anzol.storage.postgres.connections import connect, explained, shut
-from anzol.storage.postgres.guests import Ask, Flow, Notes, Own, is_own, stored
+from anzol.storage.postgres.guests import Ask, Flow, Notes, Own, is_own, refusing, stored
 
 T = TypeVar("T")
 
@@ -48,14 +48,16 @@ class Direct:
             SessionRefused: the connection's user may not write there.
         """
         own = self._opened()
-        return run(written(own, hand.notes, message), hand, self._ask_apart) if isinstance(own, Calls) else None
+        return (
+            run(refusing(written(own, hand.notes, message)), hand, self._ask_apart) if isinstance(own, Calls) else None
+        )
 
     async def write_async(self, hand: Hand | AsyncHand, message: NewMessage) -> Accepted | None:
         """As `write`, for any connection."""
         own = self._opened()
         if not isinstance(own, Calls):
             return None
-        return await run_async(written(own, hand.notes, message), hand, self._ask_at_home)
+        return await run_async(refusing(written(own, hand.notes, message)), hand, self._ask_at_home)
 
     def announce(self) -> None:
         """Wake workers several times: somebody commits now, or soon."""

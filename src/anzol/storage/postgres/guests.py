@@ -25,6 +25,10 @@ T = TypeVar("T")
 TRIES: Final = 3  # of a key whose first message comes or goes while we ask for it
 CLASHED: Final = "40001"  # another transaction committed after this one's snapshot
 OUTSIDE: Final = "25P01"  # no transaction is open
+UNWRITABLE: Final = {
+    "25006": ("is read-only", "Give a session that writes to the primary server."),
+    "25P02": ("has failed before", "Roll it back, then send; to go on after an error, use a savepoint."),
+}
 OWN: Final = "anzol.own"  # in a connection's notes: whose database it is
 
 
@@ -146,6 +150,22 @@ def refused(schema: str, lacking: str) -> SessionRefused:
         f"The session's user may not write messages in the schema {schema} of Anzol's database; it lacks {lacking}.",
         do=f"Grant that, and usage on schema {schema}; or all that Anzol needs: `anzol migrate --grant ROLE`.",
     )
+
+
+def refusing(flow: Flow[T]) -> Flow[T]:
+    """Run *flow*, and say in our words what is wrong with a transaction in which nobody can write.
+
+    Raises:
+        SessionRefused: the transaction is read-only, or has failed before.
+    """
+    try:
+        return (yield from flow)
+    except Exception as error:
+        why = UNWRITABLE.get(sqlstate(error) or "")
+        if why is None:
+            raise
+        what, do = why
+        raise SessionRefused(f"The session's transaction {what}; nothing was sent.", do=do) from error
 
 
 # --- storing --------------------------------------------------------------------------------------------------------
