@@ -18,6 +18,14 @@ from tests.pooler import found_pooler, running_pooler
 from tests.postgres import Server as Postgres
 from tests.postgres import running_postgres
 
+
+@pytest.fixture(scope="module")
+def postgres() -> Iterator[Postgres]:
+    """A server in which doctor finds nothing to say: that of the other tests does not wait for the disk."""
+    with running_postgres() as server:
+        yield server
+
+
 KEY = "a key of which nobody has thought before"
 SOUND = Server(
     version=180001,
