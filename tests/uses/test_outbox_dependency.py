@@ -9,7 +9,7 @@ from fastapi import Depends, FastAPI, Header
 from fastapi.testclient import TestClient
 
 from anzol import InvalidCustomer, Outbox, Settings, Webhooks
-from anzol.storage.face import NewMessage
+from anzol.storage.face import Accepted, NewMessage
 from tests.uses.conftest import Subscription
 
 
@@ -24,11 +24,12 @@ class Session:
 class Sessions:
     """Stands for the writing in callers' transactions: writes into `Session`."""
 
-    async def write_async(self, session: Any, message: NewMessage) -> None:
-        session.written.append(message)
+    async def write_async(self, session: Any, message: NewMessage) -> Accepted:
+        return self.write(session, message)
 
-    def write(self, session: Any, message: NewMessage) -> None:
+    def write(self, session: Any, message: NewMessage) -> Accepted:
         session.written.append(message)
+        return Accepted(message.id)
 
     def close(self) -> None: ...
 
