@@ -63,7 +63,7 @@ class Target:
             if await self.connection.fetchval(self.sql(f"select exists (select 1 from anzol.{name})")):  # noqa: S608 our own names
                 raise Conflict(
                     f"The schema {self.schema!r} of the target is not empty: it has rows in {name!r}.",
-                    do="Copy into an empty one: name another in ANZOL_SCHEMA, or drop this one and run `anzol migrate`.",
+                    do="Copy into an empty one: name another in ANZOL_SCHEMA, or drop this one.",
                 )
 
     async def empty(self) -> None:
