@@ -18,6 +18,7 @@ from anzol.quota import micros
 from anzol.rules import DeliveryRules
 from anzol.sharing import Sharing
 from anzol.storage.face import Claim, Deliver, Dispatched, Order, Profile
+from anzol.telemetry import Trouble
 from anzol.tenure import Tenure
 from anzol.turns import Turns
 
@@ -60,18 +61,20 @@ class Dispatcher:
 
     async def run(self) -> None:
         """Do rounds until stopped or the lease is lost."""
+        trouble = Trouble(log)
         while not (self._stopped or self.lost):
             self._tenure.wake.clear()
             try:
                 await self.round()
             except StorageError as error:
-                log.warning("Storage could not dispatch; again in a second: %s", error)
+                trouble.tell("Storage could not dispatch; again every second: %s", error)
                 await asyncio.sleep(1)
                 continue
             except Exception:
                 log.exception("A round of the dispatcher failed; again in a second.")
                 await asyncio.sleep(1)
                 continue
+            trouble.over()
             await self._rest()
 
     def stop(self) -> None:

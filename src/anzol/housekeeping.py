@@ -13,6 +13,7 @@ from anzol.errors import StorageError
 from anzol.model import Report
 from anzol.rules import DeliveryRules
 from anzol.storage.face import Retention, Storage
+from anzol.telemetry import Trouble
 
 log = logging.getLogger("anzol.worker")
 
@@ -120,13 +121,14 @@ class Housekeeper:
         self, chore: Callable[[], Awaitable[None]], pace: float, nudge: asyncio.Event | None = None
     ) -> None:
         """Do a chore now and at every pace, or when nudged; its errors are logged, and it is tried again."""
-        nudge = nudge or asyncio.Event()
+        nudge, trouble = nudge or asyncio.Event(), Trouble(log)
         while True:
             nudge.clear()
             try:
                 await chore()
+                trouble.over()
             except StorageError as error:
-                log.warning("%s failed; it is tried again: %s", chore.__name__.capitalize(), error)
+                trouble.tell("%s failed; it is tried again: %s", chore.__name__.capitalize(), error)
             except Exception:
                 log.exception("%s failed; it is tried again.", chore.__name__.capitalize())
             try:

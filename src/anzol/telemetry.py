@@ -13,6 +13,7 @@ from typing import Final
 Fact = str | int | float | bool | None
 
 log: Final = logging.getLogger("anzol.attempt")
+REPEATED: Final = 60  # failures in a row for each one that is told again
 
 
 def wanted() -> bool:
@@ -33,3 +34,25 @@ def emit(facts: Mapping[str, Fact]) -> None:
         facts["total_ms"],
         extra={"anzol": dict(facts)},
     )
+
+
+class Trouble:
+    """Something that fails again and again: told when it begins, at every 60th time, and when it is over.
+
+    Who tries every second would fill the log with one sentence while a database is down.
+    """
+
+    def __init__(self, log: logging.Logger) -> None:
+        self._log = log
+        self._times = 0
+
+    def tell(self, message: str, *facts: object) -> None:
+        """Say that it failed."""
+        self._log.log(logging.DEBUG if self._times % REPEATED else logging.WARNING, message, *facts)
+        self._times += 1
+
+    def over(self) -> None:
+        """Say that it works again, if it did not."""
+        if self._times > 1:
+            self._log.warning("It works again, after %d failures.", self._times)
+        self._times = 0
