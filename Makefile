@@ -8,7 +8,7 @@ FLOOR  := .venv-floor
 FLOOR_STAMP := $(FLOOR)/.installed
 
 # Processes that run tests: most of what they do is waiting, for servers and for each other.
-TESTERS ?= 3
+TESTERS ?= 4
 
 PIP_INSTALL = -m pip install --quiet --disable-pip-version-check
 COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url

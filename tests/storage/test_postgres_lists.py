@@ -274,8 +274,8 @@ async def test_what_waits_is_estimated_when_it_is_much(looking: Work, environmen
     if environment == "sandbox":
         assert (status.pending, status.accepted_waiting, status.oldest_due) == (0, 0, None)
     else:
-        assert status.pending == pytest.approx(pending, rel=0.2)
-        assert status.accepted_waiting == pytest.approx(accepted, rel=0.2)
+        assert status.pending == pytest.approx(pending, rel=0.5)
+        assert status.accepted_waiting == pytest.approx(accepted, rel=0.5)
         assert status.oldest_due is not None
     assert status.in_flight == (400 if environment == ENVIRONMENT else 0)
 
