@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any, Final
 
+from anzol.errors import StorageBusy
 from anzol.storage.face import Accepted, NewMessage
 from anzol.storage.keys import Answer
 from anzol.storage.postgres import accept
 from anzol.storage.postgres.calls import Calls
 from anzol.storage.postgres.connections import explained, lost
-from anzol.storage.postgres.gather import Gathering
+from anzol.storage.postgres.gather import Gathering, Later
 from anzol.storage.postgres.home import Home
 
 SOON: Final = "set local lock_timeout = '50ms'"
@@ -36,16 +38,19 @@ class Accepting(Calls):
     async def accept_many(self, messages: Sequence[NewMessage]) -> Sequence[Accepted | Exception]:
         return await self._gathering.send(messages, fresh=False)
 
-    async def _store(self, home: Home, messages: Sequence[NewMessage], fresh: bool) -> list[Answer]:
-        """Store messages, and wake workers; those that may wait for somebody's open transaction stall no others."""
+    async def _store(self, home: Home, messages: Sequence[NewMessage], fresh: bool) -> list[Answer | Later]:
+        """Store messages, and wake workers; what waits for somebody's open transaction is answered later."""
         answers = await self._store_all(home, messages, fresh)
+        self._nudge(home, answers)
+        return answers
+
+    def _nudge(self, home: Home, answers: Sequence[Answer | Later]) -> None:
         if any(isinstance(answer, Accepted) and not answer.duplicate for answer in answers):
             self.nudge_here()
             if not self.listeners:
                 self.nudger.tell(home)
-        return answers
 
-    async def _store_all(self, home: Home, messages: Sequence[NewMessage], fresh: bool) -> list[Answer]:
+    async def _store_all(self, home: Home, messages: Sequence[NewMessage], fresh: bool) -> list[Answer | Later]:
         if not any(message.key is not None for message in messages):
             return await self._store_some(home, messages, fresh)
         plain = [message for message in messages if message.key is None]
@@ -54,17 +59,18 @@ class Accepting(Calls):
         without, with_key = map(iter, stored)
         return [next(without if message.key is None else with_key) for message in messages]
 
-    async def _store_some(self, home: Home, messages: Sequence[NewMessage], fresh: bool) -> list[Answer]:
-        """Store messages together; each by itself if that fails: one answers for no other."""
+    async def _store_some(self, home: Home, messages: Sequence[NewMessage], fresh: bool) -> list[Answer | Later]:
+        """Store messages together; each by itself, later, if that fails: one answers for no other."""
         if not messages:
             return []
         doubtful: set[bytes] = set()
         try:
-            return await self._store_together(home, messages, fresh, doubtful)
+            return [*await self._store_together(home, messages, fresh, doubtful)]
         except Exception as error:  # noqa: BLE001 whatever it was, it is one sender's, or everybody's
             if lost(error) or (len(messages) == 1 and messages[0].key is None):
                 return [explained(error)] * len(messages)
-        return await asyncio.gather(*(self._store_alone(home, message, fresh, doubtful) for message in messages))
+        alone = [partial(self._store_alone, message=message, fresh=fresh, doubtful=doubtful) for message in messages]
+        return [home.start(store) for store in alone]
 
     async def _store_together(
         self, home: Home, messages: Sequence[NewMessage], fresh: bool, doubtful: set[bytes]
@@ -76,9 +82,13 @@ class Accepting(Calls):
     async def _store_alone(self, home: Home, message: NewMessage, fresh: bool, doubtful: set[bytes]) -> Answer:
         """Store a message that others must not wait for."""
         try:
-            (answer,) = await self._insert(lambda: home.transaction("waiting"), (message,), fresh, doubtful)
+            try:  # it may be another one whose key is in somebody's hands: then it need not queue for a long wait
+                (answer,) = await self._insert(lambda: self._impatient(home), (message,), fresh, doubtful)
+            except StorageBusy:
+                (answer,) = await self._insert(lambda: home.transaction("waiting"), (message,), fresh, doubtful)
         except Exception as error:  # noqa: BLE001 whatever it was, it is its sender's
             return explained(error)
+        self._nudge(home, (answer,))
         return answer
 
     @asynccontextmanager

@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final
 
 from anzol.errors import StorageError
@@ -18,7 +19,8 @@ MOST: Final = 500  # messages in one transaction
 MOST_BYTES: Final = 8 * 1024 * 1024
 AT_ONCE: Final = 2  # transactions under way
 
-Store = Callable[[Home, Sequence[NewMessage], bool], Awaitable[list[Answer]]]
+Later = asyncio.Task[Answer]  # the answer to what waits for somebody's open transaction
+Store = Callable[[Home, Sequence[NewMessage], bool], Awaitable[list[Answer | Later]]]
 
 
 @dataclass(slots=True, eq=False)
@@ -32,12 +34,17 @@ class Sending:
     fresh: bool
     loop: asyncio.AbstractEventLoop | None
     future: Any
-    answers: list[Answer] = field(default_factory=list)
+    answers: list[Answer | Later] = field(default_factory=list)
     error: BaseException | None = None
 
     @property
     def size(self) -> int:
         return sum(len(message.body) for message in self.messages)
+
+    @property
+    def waits(self) -> bool:
+        """Whether some of it is answered later."""
+        return any(isinstance(answer, asyncio.Task) for answer in self.answers)
 
     def resolve(self) -> None:
         """Hand the answer over; on the thread that the future belongs to."""
@@ -82,7 +89,7 @@ class Gathering:
 
     def _send_aside(self, messages: Sequence[NewMessage], fresh: bool) -> list[Answer]:
         async def store(home: Home) -> list[Answer]:
-            return await self._store(home, messages, fresh)
+            return await settled(await self._store(home, messages, fresh))
 
         home = self._homes.aside()
         return asyncio.run_coroutine_threadsafe(home.run(store), home.loop).result()
@@ -109,9 +116,16 @@ class Gathering:
         try:
             while batch := self._batch():
                 await self._do(home, batch)
-                hand_back(batch, home.loop)
+                hand_back([sending for sending in batch if not sending.waits], home.loop)
+                for sending in batch:
+                    if sending.waits:  # the others, and those who come after, do not wait for it
+                        _ = home.start(partial(self._answer_later, sending=sending))
         finally:
             self._under_way -= 1
+
+    async def _answer_later(self, home: Home, *, sending: Sending) -> None:
+        sending.answers = [*await settled(sending.answers)]
+        hand_back([sending], home.loop)
 
     def _batch(self) -> list[Sending]:
         """Return what goes into the next transaction; of one kind, and no more than is good."""
@@ -144,6 +158,11 @@ class Gathering:
             if not isinstance(error, Exception):
                 hand_back(batch, home.loop)
                 raise
+
+
+async def settled(answers: Sequence[Answer | Later]) -> list[Answer]:
+    """Return the answers, those that come later too."""
+    return [await answer if isinstance(answer, asyncio.Task) else answer for answer in answers]
 
 
 def hand_back(batch: Sequence[Sending], here: asyncio.AbstractEventLoop) -> None:
