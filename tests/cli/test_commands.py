@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
 import signal
 import sqlite3
@@ -555,3 +556,15 @@ def test_no_state_of_another_name(world: World) -> None:
 
     with pytest.raises(InvalidValue, match="delivered, exhausted, cancelled"):
         read_states(["waiting"])
+
+
+# --- what a command leaves behind
+
+
+def test_the_lines_of_a_worker_end_with_it(world: World) -> None:
+    attempts = logging.getLogger("anzol.attempt")
+    before = (list(attempts.handlers), attempts.level, attempts.propagate)
+
+    world.call("worker", "--once")
+
+    assert (list(attempts.handlers), attempts.level, attempts.propagate) == before

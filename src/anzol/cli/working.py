@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -49,11 +51,24 @@ def worker(
     way and ends; a second one: at once. With --processes, SIGHUP replaces the processes one by one. Without an app
     (--database) it delivers, but runs no handlers of `webhooks.on`.
     """
-    show_attempts(as_json=json)
-    if once:
-        refuse_with_once(processes, health_port)
-        deliver_what_is_due(app, database, as_json=json)
-        return
+    with shown_attempts(as_json=json):
+        if once:
+            refuse_with_once(processes, health_port)
+            deliver_what_is_due(app, database, as_json=json)
+        else:
+            deliver_until_told(app, database, processes, health_host, health_port, as_json=json)
+
+
+def deliver_until_told(
+    app: str | None,
+    database: str | None,
+    processes: int | None,
+    health_host: str,
+    health_port: int | None,
+    *,
+    as_json: bool,
+) -> None:
+    """Deliver until a signal comes, in this process or in several."""
     where = None if health_port is None else (health_host, health_port)
     if processes is None:
         from anzol.cli.delivering import run_worker
@@ -63,7 +78,7 @@ def worker(
         from anzol.cli.supervisor import supervise
         from anzol.cli.workerprocess import Command
 
-        code = supervise(Command(app, database, as_json=json), processes, where)
+        code = supervise(Command(app, database, as_json=as_json), processes, where)
     if code:
         raise typer.Exit(code)
 
@@ -84,18 +99,26 @@ def refuse_with_once(processes: int | None, health_port: int | None) -> None:
             raise InvalidValue(f"--{field} is for a worker that stays, --once for one that ends.", field=field)
 
 
-def show_attempts(*, as_json: bool) -> None:
-    """Print a line for each attempt, and warnings on stderr."""
+@contextmanager
+def shown_attempts(*, as_json: bool) -> Iterator[None]:
+    """Print a line for each attempt while this lasts, and warnings on stderr."""
     import logging
 
     from anzol.cli.lines import AttemptLines
 
-    attempts = logging.getLogger("anzol.attempt")
+    attempts, lines = logging.getLogger("anzol.attempt"), AttemptLines(as_json=as_json)
+    level, propagates = attempts.level, attempts.propagate
     attempts.setLevel(logging.INFO)
-    attempts.addHandler(AttemptLines(as_json=as_json))
+    attempts.addHandler(lines)
     attempts.propagate = False
     if not logging.getLogger().handlers:
         logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    try:
+        yield
+    finally:
+        attempts.removeHandler(lines)
+        attempts.setLevel(level)
+        attempts.propagate = propagates
 
 
 # --- doctor
