@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     )
     from anzol.lifecycle import Cause, Disabled, Incident, Outcome, State
     from anzol.model import (
+        UNSET,
         Attempt,
         Customer,
         Delivery,
@@ -55,7 +56,6 @@ if TYPE_CHECKING:
     )
     from anzol.outbox import Outbox, Recipient
     from anzol.settings import Settings
-    from anzol.storage.face import UNSET
     from anzol.storage.outboxrows import outbox_table
 
 __all__ = [

@@ -10,6 +10,7 @@
     │   ├── InvalidPayload        the arguments do not fit the declaration
     │   ├── InvalidCustomer       what was given is not a customer's id
     │   ├── KeyConflict           the key was used before with another body
+    │   ├── RequestConflict       the idempotency key was used before by another request
     │   ├── PayloadTooLarge       the body is over the limit
     │   ├── OutboxMissing         the caller's database has no ``anzol_outbox`` table
     │   └── SessionRefused        ``session=`` is nothing that a message can be written with
@@ -87,6 +88,10 @@ class KeyConflict(SendError):
         super().__init__(what, do=do)
         self.key = key
         self.message_id = message_id
+
+
+class RequestConflict(SendError):
+    """The idempotency key was used before, by a request that asked for something else."""
 
 
 class PayloadTooLarge(SendError):

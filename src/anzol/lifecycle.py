@@ -84,6 +84,10 @@ class Incident(IntEnum):
     ENDPOINT_RECOVERED = 3
     MESSAGE_EXHAUSTED = 4
     ENDPOINT_FULL = 5
+    ENDPOINT_CREATED = 6  # from here on only told to operational endpoints
+    ENDPOINT_UPDATED = 7
+    ENDPOINT_DELETED = 8
+    ENDPOINT_ENABLED = 9
 
     @property
     def label(self) -> str:
@@ -98,3 +102,30 @@ class Disabled(IntEnum):
     BY_OPERATOR = 2
     GONE = 3  # it answered 410
     FAILING = 4  # it failed for longer than is borne
+
+
+class Validation(IntEnum):
+    """What is done with a payload that does not fit its event type's schema; the numbers are stored."""
+
+    REFUSE = 0
+    WARN = 1  # accepted, and said in the log
+    OFF = 2
+
+    @property
+    def label(self) -> str:
+        """The name as users see it."""
+        return self.name.lower()
+
+
+class SweepState(IntEnum):
+    """How a change to many stands; the numbers are stored."""
+
+    RUNNING = 0
+    FINISHED = 1
+    FAILED = 2
+    CANCELLED = 3
+
+    @property
+    def label(self) -> str:
+        """The name as users see it."""
+        return self.name.lower()

@@ -8,22 +8,38 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
-from anzol.lifecycle import Cause, Disabled, Incident, Outcome, State
+from anzol.lifecycle import Cause, Disabled, Incident, Outcome, State, SweepState, Validation
 
 T = TypeVar("T")
+
+
+class Unset:
+    """The type of `UNSET`: a field that is left as it is, where None would mean "none"."""
+
+    def __repr__(self) -> str:
+        return "UNSET"
+
+
+UNSET = Unset()
+UNNAMED: Final = "~"  # begins the uid of a customer that nobody named
+OPERATIONAL: Final = "~operational"  # the customer of an environment that has its operational endpoints
 
 
 @dataclass(frozen=True, slots=True)
 class Page(Generic[T]):
     """One page of a list: its items, and the cursor of the next page or None at the end.
 
-    On PostgreSQL a filter that fits few of very many may give a page that is short, or empty, and has a ``next``.
+    ``first`` and ``last`` are the cursors of its first and last item, None where there is none: a list the other way
+    round after ``first`` is the page before this one. On PostgreSQL a filter that fits few of very many may give a
+    page that is short, or empty, and has a ``next``.
     """
 
     items: tuple[T, ...]
     next: str | None = None
+    first: str | None = None
+    last: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +87,7 @@ class Customer:
     created_at: datetime
     paused: bool = False
     throttle: int | None = None
+    updated_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,3 +263,84 @@ class Status:
     disabled_endpoints: int
     workers: tuple[WorkerCard, ...]
     schema_version: int
+
+
+@dataclass(frozen=True, slots=True)
+class EventTypeCard:
+    """An event type as it is stored. ``schemas``: JSON Schema of the body by version, such as ``{"1": {...}}``.
+
+    ``declared``: the application's code declares it; description and schemas come from there.
+    """
+
+    name: str
+    description: str
+    schemas: Mapping[str, Any] | None
+    declared: bool
+    group_name: str | None
+    archived: bool
+    deprecated: bool
+    feature_flags: tuple[str, ...]
+    validation: Validation
+    created_at: datetime
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ApiKey:
+    """A key to the REST API; its text was shown once. ``hint``: its last characters."""
+
+    id: str
+    environment: str
+    name: str
+    hint: str
+    scopes: tuple[str, ...]
+    created_at: datetime
+    created_by: str
+    expires_at: datetime | None
+    revoked_at: datetime | None
+    used_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class AuditEntry:
+    """Who did what to which object, and when. ``customer`` is the uid of the customer that it belongs to."""
+
+    id: str
+    at: datetime
+    actor: str
+    action: str
+    object_id: str
+    customer: str | None
+    detail: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Sweep:
+    """A change to many deliveries, done by workers page by page.
+
+    ``changed`` counts what was changed so far; ``result`` is what a finished count found; ``error`` why it failed.
+    """
+
+    id: str
+    kind: str
+    customer: str | None
+    endpoint_id: str | None
+    scope: Mapping[str, Any]
+    state: SweepState
+    changed: int
+    result: Mapping[str, Any]
+    error: str
+    actor: str
+    created_at: datetime
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """How many deliveries, or attempts, stand how. ``sending``: in flight now."""
+
+    success: int = 0
+    pending: int = 0
+    sending: int = 0
+    fail: int = 0
+    cancelled: int = 0

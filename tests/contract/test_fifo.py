@@ -110,7 +110,7 @@ async def test_cancelling_the_head_lets_the_next_one_go(scene: Scene) -> None:
 
     from anzol.storage.face import Selection
 
-    await scene.storage.cancel(ENVIRONMENT, Selection(event_type="bad"), after=None, limit=10)
+    await scene.storage.cancel(ENVIRONMENT, Selection(event_types=("bad",)), after=None, limit=10)
     found = await other.round()
 
     assert [one.content.message_id for one in found.claims] == [raw(second)]

@@ -160,7 +160,7 @@ async def test_cancelling_takes_what_is_selected_and_not_in_flight(scene: Scene)
         await scene.send(event_type="bad" if number % 2 else "good")
     flying = (await worker.round(new_room=2)).claims
 
-    pages = await everything(scene.storage.cancel, Selection(event_type="bad"), 1)
+    pages = await everything(scene.storage.cancel, Selection(event_types=("bad",)), 1)
 
     assert sum(page.changed for page in pages) == 2
     assert max(page.changed for page in pages) == 1

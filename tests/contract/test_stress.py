@@ -147,7 +147,7 @@ class Play:
             "event_type": chance.choice([None, *TYPES]),
             "endpoint_id": chance.choice([None, None, endpoint]),
         }
-        anything = Selection(event_type=parts["event_type"])
+        anything = Selection(event_types=(parts["event_type"],))
         match chance.randrange(8):
             case 0:
                 await storage.pause(ENVIRONMENT, **parts, actor="ops")

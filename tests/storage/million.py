@@ -18,8 +18,8 @@ MESSAGE = f"(lpad(to_hex({START // 1000} + g), 12, '0') || '70008' || lpad(to_he
 
 FEW = 5
 CAST = """
-insert into anzol.customer (id, environment, uid, created_at)
-select {customer}, 'production', 'c' || g, {start}
+insert into anzol.customer (id, environment, uid, created_at, updated_at)
+select {customer}, 'production', 'c' || g, {start}, {start}
   from generate_series({first}, least({last}, {customers} - 1)) g;
 
 insert into anzol.endpoint (id, environment, customer_id, url, enabled_at, created_at, updated_at)

@@ -257,7 +257,7 @@ async def test_what_people_disabled_meanwhile_is_not_disabled_again(stage: Stage
     told = NewIncident(Incident.ENDPOINT_DISABLED, claim.endpoint, claim.message, "410")
     async with stage.open() as person:
         await person.run(
-            "insert into anzol.customer (id, environment, uid, created_at) values ($1, 'production', 'acme', 0)",
+            "insert into anzol.customer (id, environment, uid, created_at, updated_at) values ($1, 'production', 'acme', 0, 0)",
             bytes(16),
         )
         await register.disable_endpoint(person.work, "production", shown, Disabled.BY_OPERATOR)

@@ -74,7 +74,7 @@ class Play:
         """Be the first to make the customer's row: fan-out waits for it when all else is written."""
         await self.stage.ask("delete from anzol.customer")
         await hand.run(
-            "insert into anzol.customer (id, environment, uid, created_at) values ($1, $2, 'acme', 0)",
+            "insert into anzol.customer (id, environment, uid, created_at, updated_at) values ($1, $2, 'acme', 0, 0)",
             ACME,
             ENVIRONMENT,
         )

@@ -463,7 +463,7 @@ async def test_what_postgresql_cannot_store_is_refused_wherever_it_is_given(offi
         storage.resume(ENVIRONMENT, **(NOTHING | {"customer": NUL})),
         storage.sync_event_types(ENVIRONMENT, [("a", NUL, {})]),
         storage.messages(ENVIRONMENT, Selection(tag=NUL)),
-        storage.deliveries(ENVIRONMENT, Selection(event_type=NUL)),
+        storage.deliveries(ENVIRONMENT, Selection(event_types=(NUL,))),
         storage.cancel(ENVIRONMENT, Selection(customer=NUL), after=None, limit=5),
     ):
         with pytest.raises(InvalidValue):

@@ -192,7 +192,7 @@ class Crowd:
             lambda: storage.update_endpoint(
                 ENVIRONMENT, endpoint, EndpointChanges(throttle=self.chance.randrange(1, 9))
             ),
-            lambda: storage.cancel(ENVIRONMENT, Selection(event_type="y"), after=None, limit=2),
+            lambda: storage.cancel(ENVIRONMENT, Selection(event_types=("y",)), after=None, limit=2),
             lambda: storage.recover(ENVIRONMENT, again, after=None, limit=2),
         )
         await self.chance.choice(acts)()

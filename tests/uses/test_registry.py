@@ -19,7 +19,7 @@ from anzol import (
     State,
     Webhooks,
 )
-from anzol.storage.face import UNSET
+from anzol.model import UNSET
 from tests.uses.conftest import Shop
 
 URL = "http://127.0.0.1:8999/in"

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 
-from anzol.model import Customer, Page
+from anzol.model import UNSET, Customer, Page, Unset
 from anzol.outbox import CustomerId, customer_id
 from anzol.registry.records import Records, check_limit, every
 from anzol.registry.values import check_metadata, check_text, check_throttle
-from anzol.storage.face import UNSET, Unset
 
 
 @dataclass(frozen=True, slots=True)

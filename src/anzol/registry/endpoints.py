@@ -9,7 +9,7 @@ from typing import Any
 
 from anzol.headers import check_headers, check_name, check_prefix
 from anzol.lifecycle import Disabled
-from anzol.model import Endpoint, Page, Secret
+from anzol.model import UNSET, Endpoint, Page, Secret, Unset
 from anzol.outbox import CustomerId, Webhook, check_labels, customer_id
 from anzol.registry.records import Records, check_limit, every
 from anzol.registry.values import (
@@ -22,7 +22,7 @@ from anzol.registry.values import (
     check_throttle,
     check_uid,
 )
-from anzol.storage.face import UNSET, EndpointChanges, NewEndpoint, Unset
+from anzol.storage.face import EndpointChanges, NewEndpoint
 
 
 @dataclass(frozen=True, slots=True)

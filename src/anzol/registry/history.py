@@ -31,7 +31,7 @@ def selected(
         customer=None if customer is None else customer_id(customer),
         endpoint_id=endpoint,
         message_id=message,
-        event_type=None if event_type is None else records.event_type(event_type),
+        event_types=() if event_type is None else (records.event_type(event_type),),
         states=check_members(states, State, "states"),
         since=check_time(since, "since"),
         until=check_time(until, "until"),

@@ -1,4 +1,4 @@
-"""The face of storage: one protocol in four groups (register, accept, deliver, read), and what crosses it.
+"""The face of storage: one protocol in groups (register, accept, deliver, read, and the books), and what crosses it.
 
 Every engine keeps the same promises; `tests/contract` is their wording. On the hot path (accept, deliver) ids are the
 16 raw bytes and times whole microseconds since the Unix epoch; in register and read they are what users see.
@@ -22,6 +22,7 @@ from typing import Protocol
 
 from anzol.lifecycle import Cause, Disabled, Incident, Outcome, State
 from anzol.model import (
+    UNSET,
     Attempt,
     Customer,
     Delivery,
@@ -33,7 +34,9 @@ from anzol.model import (
     Secret,
     Status,
     StoredMessage,
+    Unset,
 )
+from anzol.storage.books import Access, Audit, Counting, EventTypes, Sweeps
 
 # --- accept ---------------------------------------------------------------------------------------------------------
 
@@ -43,7 +46,7 @@ class NewMessage:
     """A message to be stored: one occurrence of an event type for one customer of one environment.
 
     ``customer`` is the developer's own id. ``only_endpoint`` (an id) narrows it to one endpoint, whatever that is
-    subscribed to: examples and test pings.
+    subscribed to: examples and test pings. ``request`` is the request that it came with, if that may be made again.
     """
 
     id: bytes
@@ -61,6 +64,19 @@ class NewMessage:
     key: str | None = None
     deliver_at: int | None = None
     only_endpoint: bytes | None = None
+    request: Request | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A request that may be made again: ``slot`` names credential and idempotency key, ``digest`` what was asked for.
+
+    A message whose slot was used by the same request is a duplicate of that one's message; by another one, a conflict.
+    Slots are remembered for 12 hours.
+    """
+
+    slot: str
+    digest: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +95,7 @@ class Accept(Protocol):
 
         Raises:
             KeyConflict: its key was used by a message with another event type or body.
+            RequestConflict: its idempotency key was used by another request.
             StorageBusy: the database stayed locked.
         """
         ...
@@ -326,6 +343,14 @@ class Deliver(Protocol):
         """
         ...
 
+    async def unannounced(self, limit: int) -> Sequence[Report]:
+        """Return incidents that operational endpoints have not been sent, oldest first."""
+        ...
+
+    async def announced(self, ids: Sequence[int]) -> None:
+        """Note that these were sent; what only operational endpoints are told of is forgotten."""
+        ...
+
     async def take_incidents(self, limit: int) -> Sequence[Report]:
         """Return incidents that no handler has been told of, oldest first, and mark them as being told (one minute)."""
         ...
@@ -344,16 +369,6 @@ class Deliver(Protocol):
 
 
 # --- register -------------------------------------------------------------------------------------------------------
-
-
-class Unset:
-    """The type of `UNSET`: a field that is left as it is, where None would mean "none"."""
-
-    def __repr__(self) -> str:
-        return "UNSET"
-
-
-UNSET = Unset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -399,17 +414,20 @@ class EndpointChanges:
 class Selection:
     """Which deliveries are meant; all that all the given parts name. Used by recover, cancel and lists.
 
-    ``states`` empty: any. Times bound the message's acceptance: ``since`` inclusive, ``until`` exclusive.
+    ``states`` or ``event_types`` empty: any. Times bound the message's acceptance: ``since`` inclusive, ``until``
+    exclusive. ``channel``: messages on it. ``status_class``: those with an attempt answered so, 2 for 2xx, 0 for none.
     """
 
     customer: str | None = None
     endpoint_id: str | None = None
     message_id: str | None = None
-    event_type: str | None = None
+    event_types: tuple[str, ...] = ()
     states: tuple[State, ...] = ()
     since: datetime | None = None
     until: datetime | None = None
     tag: str | None = None
+    channel: str | None = None
+    status_class: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -433,6 +451,27 @@ class Register(Protocol):
         throttle: int | Unset | None = UNSET,
     ) -> Customer:
         """Make the customer if it is not there, and set what is given. A new throttle touches its lanes."""
+        ...
+
+    async def create_customer(
+        self, environment: str, uid: str | None, *, name: str, metadata: Mapping[str, str], throttle: int | None
+    ) -> tuple[Customer, bool]:
+        """Make a customer if it is not there, else leave it alone; say whether it was made.
+
+        Args:
+            uid: None: nobody named it; its uid is made up, `anzol.model.UNNAMED` and 22 characters of chance.
+        """
+        ...
+
+    async def rename_customer(self, environment: str, uid: str, new: str | None) -> Customer:
+        """Give a customer another uid (None: a made up one); everything that it has stays its own.
+
+        Who sends to the old uid afterwards makes a new customer.
+
+        Raises:
+            NotFound: there is none of the old uid.
+            Conflict: another one has the new uid.
+        """
         ...
 
     async def delete_customer(self, environment: str, uid: str) -> None:
@@ -481,6 +520,14 @@ class Register(Protocol):
         """
         ...
 
+    async def erase_message(self, environment: str, message_id: str) -> None:
+        """Take a message's body away: what waits of it is cancelled. Raises NotFound."""
+        ...
+
+    async def erase_attempt(self, environment: str, attempt_id: str) -> None:
+        """Take the response's headers and body of an attempt away. Raises NotFound."""
+        ...
+
     async def pause(
         self, environment: str, *, customer: str | None, event_type: str | None, endpoint_id: str | None, actor: str
     ) -> PauseRule:
@@ -514,12 +561,6 @@ class Register(Protocol):
         """Resend selected deliveries that have ended, one page of *limit*, in the messages' order."""
         ...
 
-    async def sync_event_types(
-        self, environment: str, event_types: Sequence[tuple[str, str, Mapping[str, object]]]
-    ) -> None:
-        """Store the declared catalog: (name, description, JSON Schema) of each; others stay as they are."""
-        ...
-
     async def add_outbox_source(self, url: str) -> None:
         """Remember a database whose ``anzol_outbox`` workers are to move over; stored encrypted."""
         ...
@@ -529,28 +570,75 @@ class Register(Protocol):
 
 
 class Read(Protocol):
-    """Looking. Lists are newest first, in pages; ``after`` is the ``next`` of the page before."""
+    """Looking. Lists are newest first, or with ``oldest_first`` the other way round, in pages.
+
+    ``after`` is a cursor of a page before: its ``next``, ``first`` or ``last``; a list in either direction takes it.
+    """
 
     async def customer(self, environment: str, uid: str) -> Customer: ...
 
-    async def customers(self, environment: str, *, after: str | None = None, limit: int = 50) -> Page[Customer]: ...
+    async def find_customer(self, environment: str, name: str) -> Customer:
+        """Return a customer by its id (``app_...``) or its uid; raises NotFound."""
+        ...
+
+    async def customers(
+        self, environment: str, *, after: str | None = None, limit: int = 50, oldest_first: bool = False
+    ) -> Page[Customer]: ...
 
     async def endpoint(self, environment: str, endpoint_id: str) -> Endpoint: ...
 
+    async def find_endpoint(self, environment: str, customer: str, name: str) -> Endpoint:
+        """Return an endpoint of that customer (a uid) by its id (``ep_...``) or its uid; raises NotFound."""
+        ...
+
+    async def endpoint_headers(self, environment: str, endpoint_id: str) -> Sequence[tuple[str, str]]:
+        """Return an endpoint's custom headers with their values; raises NotFound."""
+        ...
+
     async def endpoints(
-        self, environment: str, *, customer: str | None = None, after: str | None = None, limit: int = 50
+        self,
+        environment: str,
+        *,
+        customer: str | None = None,
+        after: str | None = None,
+        limit: int = 50,
+        oldest_first: bool = False,
     ) -> Page[Endpoint]: ...
 
     async def message(self, environment: str, message_id: str) -> StoredMessage: ...
 
+    async def find_message(self, environment: str, customer: str, name: str) -> StoredMessage:
+        """Return a message of that customer (a uid) by its id (``msg_...``) or its key; raises NotFound."""
+        ...
+
+    async def messages_of(self, environment: str, message_ids: Sequence[str]) -> Mapping[str, StoredMessage]:
+        """Return those of up to 250 messages that are there, by id."""
+        ...
+
     async def messages(
-        self, environment: str, selection: Selection, *, after: str | None = None, limit: int = 50
+        self,
+        environment: str,
+        selection: Selection,
+        *,
+        after: str | None = None,
+        limit: int = 50,
+        oldest_first: bool = False,
     ) -> Page[StoredMessage]: ...
 
     async def deliveries(
-        self, environment: str, selection: Selection, *, after: str | None = None, limit: int = 50
+        self,
+        environment: str,
+        selection: Selection,
+        *,
+        after: str | None = None,
+        limit: int = 50,
+        oldest_first: bool = False,
     ) -> Page[Delivery]:
-        """Pending and ended in one list, by message, newest first."""
+        """Pending and ended in one list, by message."""
+        ...
+
+    async def attempt(self, environment: str, attempt_id: str) -> Attempt:
+        """Return one attempt; raises NotFound."""
         ...
 
     async def attempts(
@@ -559,9 +647,14 @@ class Read(Protocol):
         selection: Selection,
         *,
         outcomes: Sequence[Outcome] = (),
+        started_since: datetime | None = None,
+        started_until: datetime | None = None,
         after: str | None = None,
         limit: int = 50,
-    ) -> Page[Attempt]: ...
+        oldest_first: bool = False,
+    ) -> Page[Attempt]:
+        """List attempts; of a selection's ``status_class`` here: those that were answered so themselves."""
+        ...
 
     async def matches(self, environment: str, message_id: str) -> Sequence[Match]:
         """Say for every endpoint of the message's customer whether it was to get it, and if not why."""
@@ -600,7 +693,7 @@ class Probe:
     now: int
 
 
-class Storage(Accept, Deliver, Register, Read, Protocol):
+class Storage(Accept, Deliver, Register, Read, EventTypes, Access, Audit, Sweeps, Counting, Protocol):
     """One database. Opened lazily, safe on any event loop and thread, and after a fork."""
 
     async def prepare(self, *, deployment: str) -> None:

@@ -252,9 +252,10 @@ def endpoint_of(row: Row) -> Endpoint:
 
 def customer_of(row: Row) -> Customer:
     """Return the customer in a row of ``customers``."""
-    raw, uid, name, metadata, throttle, created_at, paused = row
+    raw, uid, name, metadata, throttle, created_at, updated_at, paused = row
     shown = ids.show(ids.CUSTOMER, raw)
-    return Customer(shown, uid, name, json.loads(metadata), from_micros(created_at), bool(paused), throttle)
+    times = from_micros(created_at), from_micros(updated_at)
+    return Customer(shown, uid, name, json.loads(metadata), times[0], bool(paused), throttle, times[1])
 
 
 def secret_of(row: Row, vault: Vault, *where: bytes | str) -> Secret:

@@ -134,7 +134,7 @@ NUMBER: Final = (("id", "bigint"),)
 PARTS: Final = (
     Part(
         "customer",
-        columns("id number environment uid name metadata throttle created_at deleted_at erase_through"),
+        columns("id number environment uid name metadata throttle created_at updated_at deleted_at erase_through"),
         ID,
         counter="number",
     ),

@@ -53,7 +53,7 @@ async def filter_of(work: Work, environment: str, selection: Selection) -> Filte
     Raises:
         NotFound: it names a message or endpoint that is not there.
     """
-    refuse_nul(customer=selection.customer, event_type=selection.event_type, tag=selection.tag)
+    refuse_nul(customer=selection.customer, event_types=selection.event_types, tag=selection.tag)
     found = Filter(selection, values={"environment": environment})
     if selection.customer is not None:
         customer_id = await customer_id_of(work, environment, selection.customer)
@@ -61,8 +61,8 @@ async def filter_of(work: Work, environment: str, selection: Selection) -> Filte
     if selection.message_id is not None:
         found.first = found.last = await message_key(work, environment, selection.message_id)
         found.add("m.id = :message", message=found.first)
-    if selection.event_type is not None:
-        found.add("m.event_type = :event_type", event_type=selection.event_type)
+    if selection.event_types:
+        found.add("m.event_type = any(:event_types::text[])", event_types=list(selection.event_types))
     if selection.tag is not None:
         found.add(":tag = any(m.tags)", tag=selection.tag)
     if selection.endpoint_id is not None:

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any, Final
 from anzol import ids
 from anzol.errors import Conflict, InvalidValue, NotFound
 from anzol.lifecycle import Disabled
-from anzol.model import Customer, Endpoint, Secret
-from anzol.storage.face import EndpointChanges, NewEndpoint, Unset
+from anzol.model import Customer, Endpoint, Secret, Unset
+from anzol.storage.face import EndpointChanges, NewEndpoint
 from anzol.storage.postgres.texts import refuse_nul
 from anzol.storage.postgres.work import Work
 from anzol.storage.rows import customer_of, endpoint_of, seal_headers, secret_of
@@ -353,7 +353,7 @@ async def sync_event_types(
         environment=environment,
         names=[name for name, _, _ in event_types],
         descriptions=[description for _, description, _ in event_types],
-        schemas=[json.dumps(schema, sort_keys=True, separators=(",", ":")) for _, _, schema in event_types],
+        schemas=[json.dumps({"1": schema}, sort_keys=True, separators=(",", ":")) for _, _, schema in event_types],
     )
 
 

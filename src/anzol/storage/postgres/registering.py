@@ -10,8 +10,8 @@ from typing import Final
 from anzol import ids
 from anzol.errors import StorageError
 from anzol.lifecycle import Disabled
-from anzol.model import Customer, Delivery, Endpoint, PauseRule, Secret
-from anzol.storage.face import UNSET, EndpointChanges, NewEndpoint, Progress, Selection, Unset
+from anzol.model import UNSET, Customer, Delivery, Endpoint, PauseRule, Secret, Unset
+from anzol.storage.face import EndpointChanges, NewEndpoint, Progress, Selection
 from anzol.storage.postgres import clean, recovery, register
 from anzol.storage.postgres.calls import Act, Calls, P
 

@@ -21,6 +21,7 @@ from anzol import ids
 from anzol.clock import Clock
 from anzol.lifecycle import Disabled, Outcome
 from anzol.model import (
+    UNSET,
     Attempt,
     Customer,
     Delivery,
@@ -32,9 +33,9 @@ from anzol.model import (
     Secret,
     Status,
     StoredMessage,
+    Unset,
 )
 from anzol.storage.face import (
-    UNSET,
     Accepted,
     Content,
     Dispatched,
@@ -51,7 +52,6 @@ from anzol.storage.face import (
     Retention,
     Selection,
     Settled,
-    Unset,
 )
 from anzol.storage.forks import on_fork
 from anzol.storage.processes import this_process

@@ -17,7 +17,7 @@ from anzol.storage.face import Selection
 from anzol.storage.rows import Row
 from anzol.storage.sqlite.migrations import newest
 from anzol.storage.sqlite.register import find_customer, find_endpoint, read_id, show_endpoint
-from anzol.storage.sqlite.work import Work
+from anzol.storage.sqlite.work import Work, encode
 from anzol.subscription import DISABLED, EVENT_TYPE, MATCHED, Occurrence, Subscription, wants
 
 T = TypeVar("T")
@@ -50,9 +50,9 @@ def filter_of(work: Work, environment: str, selection: Selection) -> Filter:
     if selection.message_id is not None:
         found.of_message.append("m.seq = :message")
         found.values["message"] = message_seq(work, environment, selection.message_id)
-    if selection.event_type is not None:
-        found.of_message.append("m.event_type = :event_type")
-        found.values["event_type"] = selection.event_type
+    if selection.event_types:
+        found.of_message.append("m.event_type in (select value from json_each(:event_types))")
+        found.values["event_types"] = encode(list(selection.event_types))
     if selection.tag is not None:
         found.of_message.append("exists (select 1 from json_each(m.tags) t where t.value = :tag)")
         found.values["tag"] = selection.tag

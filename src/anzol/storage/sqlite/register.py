@@ -11,8 +11,8 @@ from typing import Any
 from anzol import ids
 from anzol.errors import Conflict, InvalidValue, NotFound
 from anzol.lifecycle import Disabled
-from anzol.model import Customer, Endpoint, Secret
-from anzol.storage.face import EndpointChanges, NewEndpoint, Unset
+from anzol.model import Customer, Endpoint, Secret, Unset
+from anzol.storage.face import EndpointChanges, NewEndpoint
 from anzol.storage.rows import customer_of, endpoint_of, seal_headers, secret_of, write_schedule
 from anzol.storage.sqlite.work import Row, Work, encode
 
@@ -261,8 +261,8 @@ def sync_event_types(
     """Store the declared catalog; what did not change is not written."""
     number = work.environment(environment)
     for name, description, schema in event_types:
-        text = json.dumps(schema, sort_keys=True, separators=(",", ":"))
-        work.run("event_type", environment=number, name=name, description=description, schema=text, now=work.now)
+        text = json.dumps({"1": schema}, sort_keys=True, separators=(",", ":"))
+        work.run("event_type", environment=number, name=name, description=description, schemas=text, now=work.now)
 
 
 def add_outbox_source(work: Work, url: str) -> None:

@@ -7,6 +7,6 @@ back as (
     update anzol.customer set deleted_at = null, created_at = :now
      where deleted_at is not null and id = any(array(select customer_id from given))
 )
-insert into anzol.customer (id, environment, uid, created_at)
-select customer_id, environment, customer, :now from given order by customer_id
+insert into anzol.customer (id, environment, uid, created_at, updated_at)
+select customer_id, environment, customer, :now, :now from given order by customer_id
 on conflict do nothing

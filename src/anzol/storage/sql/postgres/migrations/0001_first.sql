@@ -19,6 +19,7 @@ create table anzol.customer (
     granted_until bigint, -- when the next start may be granted
     granted_to bigint, -- the worker that had the last grant
     created_at bigint not null,
+    updated_at bigint not null,
     deleted_at bigint,
     erase_through bigint, -- messages accepted up to this time are to be erased
     check (deleted_at is null or erase_through is not null)
@@ -31,7 +32,14 @@ create table anzol.event_type (
     environment text not null,
     name text not null,
     description text not null,
-    schema text not null,
+    schemas text, -- JSON, by version, such as {"1": {...}}
+    declared boolean not null default false, -- in the application's code
+    group_name text,
+    archived boolean not null default false,
+    deprecated boolean not null default false,
+    feature_flags text[] not null default '{}',
+    validation smallint not null default 0 check (validation between 0 and 2), -- refuse, warn, off
+    created_at bigint not null,
     updated_at bigint not null,
     primary key (environment, name)
 );
@@ -229,12 +237,13 @@ create table anzol.judging (
 
 create table anzol.incident (
     id bigint generated always as identity primary key,
-    kind smallint not null check (kind between 1 and 5),
+    kind smallint not null check (kind between 1 and 9),
     at bigint not null,
     endpoint_id uuid not null,
     message_id uuid,
     detail text not null,
-    telling_until bigint
+    telling_until bigint,
+    announced boolean not null default false -- to operational endpoints
 );
 
 create table anzol.outbox_source (
@@ -242,6 +251,89 @@ create table anzol.outbox_source (
     digest bytea not null unique,
     url bytea not null -- sealed
 );
+
+-- Who may call the REST API. Of a key only its digest is kept; of a token, from when on it is worth nothing.
+create table anzol.api_key (
+    id uuid primary key,
+    number bigint generated always as identity unique,
+    environment text not null,
+    digest bytea not null unique,
+    name text not null,
+    hint text not null, -- its last characters
+    scopes text[] not null,
+    created_at bigint not null,
+    created_by text not null,
+    expires_at bigint,
+    revoked_at bigint,
+    used_at bigint
+);
+
+create table anzol.revocation (
+    environment text not null,
+    subject text not null, -- token:..., customer:... or session:...
+    issued_through bigint not null, -- tokens issued up to then
+    effective_at bigint not null,
+    keep_until bigint not null,
+    primary key (environment, subject, effective_at)
+);
+create index revocation_age on anzol.revocation (keep_until);
+
+create table anzol.portal_code (
+    digest bytea primary key,
+    environment text not null,
+    claims text not null,
+    expires_at bigint not null
+);
+create index portal_code_age on anzol.portal_code (expires_at);
+
+-- Answers to requests that may be made again: by credential and idempotency key. No status: it is under way.
+create table anzol.answer (
+    slot bytea primary key,
+    request bytea not null,
+    status smallint,
+    body bytea,
+    lease_until bigint not null,
+    created_at bigint not null
+);
+create index answer_age on anzol.answer (created_at);
+
+-- Who did what.
+create table anzol.audit (
+    number bigint generated always as identity primary key,
+    environment text not null,
+    at bigint not null,
+    actor text not null,
+    action text not null,
+    object text not null, -- its shown id or name
+    customer_id uuid,
+    detail text not null
+);
+create index audit_environment on anzol.audit (environment, number);
+create index audit_customer on anzol.audit (customer_id, number) where customer_id is not null;
+create index audit_age on anzol.audit (at);
+
+-- Changes to many deliveries, done by workers page by page. state: 0 running, 1 finished, 2 failed, 3 cancelled.
+create table anzol.sweep (
+    id uuid primary key,
+    number bigint generated always as identity unique,
+    environment text not null,
+    kind text not null,
+    customer_id uuid,
+    endpoint text,
+    scope text not null,
+    state smallint not null default 0 check (state between 0 and 3),
+    place text, -- where its next page begins
+    changed bigint not null default 0,
+    result text not null default '{}',
+    error text not null default '',
+    actor text not null,
+    holder bigint,
+    held_until bigint,
+    created_at bigint not null,
+    updated_at bigint not null
+);
+create index sweep_environment on anzol.sweep (environment, number);
+create index sweep_running on anzol.sweep (number) where state = 0;
 
 -- When a free lane is due: its earliest claimable delivery; on FIFO endpoints its first one, whatever comes behind.
 create view anzol.next_due as

@@ -24,6 +24,7 @@ create table anzol_customer (
     granted_until integer, -- when the next start may be granted
     granted_to integer, -- the worker that had the last grant
     created_at integer not null,
+    updated_at integer not null,
     deleted_at integer,
     erase_through integer, -- messages up to this seq are to be erased
     check (deleted_at is null or erase_through is not null)
@@ -37,7 +38,14 @@ create table anzol_event_type (
     environment integer not null,
     name text not null,
     description text not null,
-    schema text not null check (json_valid(schema)),
+    schemas text check (schemas is null or json_valid(schemas)), -- by version, such as {"1": {...}}
+    declared integer not null default 0 check (declared in (0, 1)), -- in the application's code
+    group_name text,
+    archived integer not null default 0 check (archived in (0, 1)),
+    deprecated integer not null default 0 check (deprecated in (0, 1)),
+    feature_flags text not null default '[]' check (json_valid(feature_flags)),
+    validation integer not null default 0 check (validation between 0 and 2), -- refuse, warn, off
+    created_at integer not null,
     updated_at integer not null,
     primary key (environment, name)
 ) without rowid;
@@ -217,12 +225,13 @@ create table anzol_pause_rule (
 
 create table anzol_incident (
     id integer primary key autoincrement,
-    kind integer not null check (kind between 1 and 5),
+    kind integer not null check (kind between 1 and 9),
     at integer not null,
     endpoint integer not null,
     message_id blob,
     detail text not null,
-    telling_until integer
+    telling_until integer,
+    announced integer not null default 0 check (announced in (0, 1)) -- to operational endpoints
 );
 
 create table anzol_outbox_source (
@@ -230,6 +239,89 @@ create table anzol_outbox_source (
     digest blob not null unique,
     url blob not null -- sealed
 );
+
+-- Who may call the REST API. Of a key only its digest is kept; of a token, from when on it is worth nothing.
+create table anzol_api_key (
+    seq integer primary key autoincrement,
+    id blob not null unique check (length(id) = 16),
+    environment integer not null,
+    digest blob not null unique,
+    name text not null,
+    hint text not null, -- its last characters
+    scopes text not null check (json_valid(scopes)),
+    created_at integer not null,
+    created_by text not null,
+    expires_at integer,
+    revoked_at integer,
+    used_at integer
+);
+
+create table anzol_revocation (
+    environment integer not null,
+    subject text not null, -- token:..., customer:... or session:...
+    issued_through integer not null, -- tokens issued up to then
+    effective_at integer not null,
+    keep_until integer not null,
+    primary key (environment, subject, effective_at)
+) without rowid;
+create index anzol_revocation_age on anzol_revocation (keep_until);
+
+create table anzol_portal_code (
+    digest blob primary key,
+    environment integer not null,
+    claims text not null check (json_valid(claims)),
+    expires_at integer not null
+) without rowid;
+create index anzol_portal_code_age on anzol_portal_code (expires_at);
+
+-- Answers to requests that may be made again: by credential and idempotency key. No status: it is under way.
+create table anzol_answer (
+    slot blob primary key,
+    request blob not null,
+    status integer,
+    body blob,
+    lease_until integer not null,
+    created_at integer not null
+) without rowid;
+create index anzol_answer_age on anzol_answer (created_at);
+
+-- Who did what.
+create table anzol_audit (
+    seq integer primary key autoincrement,
+    environment integer not null,
+    at integer not null,
+    actor text not null,
+    action text not null,
+    object text not null, -- its shown id or name
+    customer_id blob,
+    detail text not null check (json_valid(detail))
+);
+create index anzol_audit_environment on anzol_audit (environment, seq);
+create index anzol_audit_customer on anzol_audit (customer_id, seq) where customer_id is not null;
+create index anzol_audit_age on anzol_audit (at);
+
+-- Changes to many deliveries, done by workers page by page. state: 0 running, 1 finished, 2 failed, 3 cancelled.
+create table anzol_sweep (
+    seq integer primary key autoincrement,
+    id blob not null unique check (length(id) = 16),
+    environment integer not null,
+    kind text not null,
+    customer_id blob,
+    endpoint text,
+    scope text not null check (json_valid(scope)),
+    state integer not null default 0 check (state between 0 and 3),
+    place text, -- where its next page begins
+    changed integer not null default 0,
+    result text not null default '{}' check (json_valid(result)),
+    error text not null default '',
+    actor text not null,
+    holder integer,
+    held_until integer,
+    created_at integer not null,
+    updated_at integer not null
+);
+create index anzol_sweep_environment on anzol_sweep (environment, seq);
+create index anzol_sweep_running on anzol_sweep (seq) where state = 0;
 
 -- When a free lane is due: its earliest claimable delivery; on FIFO endpoints its first one, whatever comes behind.
 create view anzol_next_due as
