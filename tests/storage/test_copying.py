@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import sqlite3
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -15,7 +15,7 @@ import pytest
 
 from anzol.clock import OwnedClock
 from anzol.errors import Conflict, StorageBusy, StorageError, VaultError, WrongDeployment
-from anzol.lifecycle import Cause, Disabled, Outcome, State
+from anzol.lifecycle import Cause, Disabled, Outcome, State, SweepState
 from anzol.storage.copying import source as reading
 from anzol.storage.copying.parts import PARTS, Keys
 from anzol.storage.copying.whole import Copied, copy
@@ -82,6 +82,7 @@ async def move(tmp_path: Path, postgres_database: str, clock: OwnedClock, monkey
     made = Move(tmp_path / "anzol.db", postgres_database, clock)
     async with made.file() as scene:
         await fill(scene)
+    fill_beside(made.path)
     return made
 
 
@@ -118,6 +119,27 @@ async def fill(scene: Scene) -> None:
     await storage.create_endpoint(ENVIRONMENT, NewEndpoint("gone", "https://gone.example", "whsec_" + "c" * 32))
     await storage.delete_customer(ENVIRONMENT, "gone")
     await scene.send("acme", body=b"not fanned out", deliver_at=scene.now + 60_000_000)
+
+
+def fill_beside(path: Path) -> None:
+    """Put something into the tables of the REST API, as a file has them: a sweep waits, another is under way."""
+    with closing(sqlite3.connect(path)) as file:
+        file.executemany(
+            "insert into anzol_api_key (id, environment, digest, name, hint, scopes, created_at, created_by) "
+            "values (?, 1, ?, 'Billing', 'abcd', ?, 5, 'code')",
+            [(bytes([number]) * 16, bytes([number]) * 32, '["messages","read"]') for number in range(3)],
+        )
+        file.executemany(
+            "insert into anzol_revocation values (1, ?, 5, ?, 9)",
+            [("customer:app_1", 6), ("customer:app_1", 7), ("token:ab", 6)],
+        )
+        file.execute("insert into anzol_audit values (null, 1, 5, 'cli', 'endpoint.deleted', 'ep_1', null, '{}')")
+        file.executemany(
+            "insert into anzol_sweep (id, environment, kind, scope, place, changed, actor, created_at, updated_at) "
+            "values (?, 1, 'recover', '{\"since\": 1}', ?, ?, 'cli', 5, 5)",
+            [(b"w" * 16, None, 0), (b"u" * 16, "12.3", 40)],
+        )
+        file.commit()
 
 
 def failing_id(endpoint: Any) -> bytes:
@@ -158,6 +180,18 @@ async def test_everything_is_there_and_rows_are_counted(move: Move) -> None:
     assert copied.rows["attempt"] == len(expected["attempts"]) > 0
     assert all(copied.rows[part.name] for part in PARTS if part.name != "incident")
     assert not copied.resumed
+
+
+async def test_a_change_to_many_that_was_under_way_has_failed_and_says_why(move: Move) -> None:
+    await move.copy()
+
+    async with connection_of(move) as copied:
+        rows = await copied.fetch(f"select id, state, changed, error from {SCHEMA}.sweep order by number")
+        scopes = await copied.fetchval(f"select scopes from {SCHEMA}.api_key limit 1")
+    assert [(row[1], row[2]) for row in rows] == [(SweepState.RUNNING, 0), (SweepState.FAILED, 40)]
+    assert rows[0][3] == ""
+    assert "begin it again" in rows[1][3]
+    assert scopes == ["messages", "read"]
 
 
 async def test_what_waited_is_delivered_from_the_copy(move: Move) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from anzol.lifecycle import SweepState
 from anzol.storage.vault import Vault
 
 Row = Sequence[Any]
@@ -59,6 +60,13 @@ class Part:
 def columns(text: str) -> tuple[str, ...]:
     """Read names with blanks between."""
     return tuple(text.split())
+
+
+def made_event_type(row: Row, _: Keys) -> Row:
+    """Its flags are booleans, its list becomes an array."""
+    *first, declared, group_name, archived, deprecated, feature_flags, validation, created_at, updated_at = row
+    flags = bool(archived), bool(deprecated), json.loads(feature_flags)
+    return *first, bool(declared), group_name, *flags, validation, created_at, updated_at
 
 
 def made_endpoint(row: Row, keys: Keys) -> Row:
@@ -122,12 +130,32 @@ def made_attempt(row: Row, _: Keys) -> Row:
     return *first, bool(manual), started_at, resolve, connect, tls, first_byte, total, headers, body
 
 
+def made_incident(row: Row, _: Keys) -> Row:
+    """Its flag is a boolean."""
+    return *row[:-1], bool(row[-1])
+
+
+def made_api_key(row: Row, _: Keys) -> Row:
+    """Its scopes become an array."""
+    *first, scopes, created_at, created_by, expires_at, revoked_at, used_at = row
+    return *first, json.loads(scopes), created_at, created_by, expires_at, revoked_at, used_at
+
+
+def made_sweep(row: Row, _: Keys) -> Row:
+    """One that was under way has failed: where its next page begins is said in numbers that PostgreSQL has not."""
+    id_, number, environment, kind, customer_id, endpoint, scope, state, begun, changed, result, error, *rest = row
+    if begun and state == int(SweepState.RUNNING):
+        state, error = int(SweepState.FAILED), MOVED
+    return id_, number, environment, kind, customer_id, endpoint, scope, state, changed, result, error, *rest
+
+
 def made_source(row: Row, keys: Keys) -> Row:
     """The URL of an outbox is sealed anew: it may carry a password."""
     number, digest, url = row
     return number, digest, keys.resealed(url, "outbox", digest)
 
 
+MOVED: Final = "The database was moved while this was under way: begin it again for the rest."
 ID: Final = (("id", "uuid"),)
 NUMBER: Final = (("id", "bigint"),)
 
@@ -140,9 +168,13 @@ PARTS: Final = (
     ),
     Part(
         "event_type",
-        columns("environment name description schema updated_at"),
+        columns(
+            "environment name description schemas declared group_name archived deprecated feature_flags validation "
+            "created_at updated_at"
+        ),
         (("environment", "text"), ("name", "text")),
         start=("", ""),
+        made=made_event_type,
     ),
     Part(
         "endpoint",
@@ -213,6 +245,41 @@ PARTS: Final = (
         NUMBER,
         counter="id",
     ),
-    Part("incident", columns("id kind at endpoint_id message_id detail"), NUMBER, counter="id"),
+    Part(
+        "incident",
+        columns("id kind at endpoint_id message_id detail announced"),
+        NUMBER,
+        made=made_incident,
+        counter="id",
+    ),
     Part("outbox_source", columns("id digest url"), NUMBER, made=made_source, sealed="url", counter="id"),
+    Part(
+        "api_key",
+        columns("id number environment digest name hint scopes created_at created_by expires_at revoked_at used_at"),
+        ID,
+        made=made_api_key,
+        counter="number",
+    ),
+    Part(
+        "revocation",
+        columns("environment subject issued_through effective_at keep_until"),
+        (("environment", "text"), ("subject", "text"), ("effective_at", "bigint")),
+        start=("", "", 0),
+    ),
+    Part(
+        "audit",
+        columns("number environment at actor action object customer_id detail"),
+        (("number", "bigint"),),
+        counter="number",
+    ),
+    Part(
+        "sweep",
+        columns(
+            "id number environment kind customer_id endpoint scope state changed result error actor created_at "
+            "updated_at"
+        ),
+        ID,
+        made=made_sweep,
+        counter="number",
+    ),
 )

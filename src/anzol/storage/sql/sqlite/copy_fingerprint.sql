@@ -8,6 +8,11 @@ select (select group_concat(name || ' ' || seq) from (select name, seq from sqli
        (select count(*) || ' ' || coalesce(sum(resent), 0) || ' ' || coalesce(sum(cursor), 0) from anzol_accepted),
        (select count(*) || ' ' || coalesce(max(updated_at), 0) || ' ' || coalesce(sum(disabled), 0) from anzol_endpoint),
        (select count(*) || ' ' || coalesce(sum(parked), 0) || ' ' || coalesce(sum(failures), 0) || ' ' || coalesce(sum(turn_at), 0) from anzol_lane),
-       (select count(*) || ' ' || coalesce(sum(length(metadata) + length(name)), 0) || ' ' || coalesce(sum(throttle), 0) from anzol_customer),
+       (select count(*) || ' ' || coalesce(max(updated_at), 0) || ' ' || coalesce(sum(length(metadata) + length(name) + length(uid)), 0) || ' ' || coalesce(sum(throttle), 0) from anzol_customer),
        (select count(*) || ' ' || coalesce(sum(expires_at), 0) from anzol_endpoint_secret),
-       (select count(*) from anzol_message_key), (select count(*) from anzol_pause_rule), (select count(*) from anzol_incident)
+       (select count(*) from anzol_message_key), (select count(*) from anzol_pause_rule), (select count(*) || ' ' || coalesce(sum(announced), 0) from anzol_incident),
+       (select count(*) || ' ' || coalesce(max(updated_at), 0) || ' ' || coalesce(sum(archived), 0) from anzol_event_type),
+       (select count(*) || ' ' || coalesce(max(revoked_at), 0) || ' ' || coalesce(sum(used_at), 0) from anzol_api_key),
+       (select count(*) || ' ' || coalesce(sum(keep_until), 0) from anzol_revocation),
+       (select count(*) || ' ' || coalesce(max(updated_at), 0) || ' ' || coalesce(sum(changed), 0) from anzol_sweep),
+       (select group_concat(id || ' ' || name) from anzol_environment)
