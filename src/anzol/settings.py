@@ -32,6 +32,7 @@ from anzol.addresses import PORTS as OPEN_PORTS
 from anzol.errors import SettingsError
 from anzol.retry import DEFAULT_SCHEDULE
 from anzol.storage.face import Retention
+from anzol.storage.opening import derived_keys
 from anzol.storage.places import SCHEMA, Place, SqlitePlace, place_of
 
 PREFIX: Final = "ANZOL_"
@@ -135,6 +136,17 @@ class Settings(BaseSettings):
         default=(),
         max_length=20,
         description="Keys that open what they sealed, with commas or as a JSON list, until `anzol secrets rekey` ran.",
+    )
+    jwt_secret: SecretStr | None = Field(
+        default=None,
+        min_length=16,
+        description="Signs tokens of the REST API (HS256); else it is derived from the secret key.",
+    )
+    public_url: str | None = Field(
+        default=None,
+        pattern=r"^https?://[^\s?#]+$",
+        description="Where this server is reached from outside, such as https://webhooks.example.com; links to the "
+        "portal begin with it.",
     )
     environment: str = Field(
         default="default",
@@ -260,6 +272,14 @@ class Settings(BaseSettings):
     def plain_key(self) -> str | None:
         """The secret key as text."""
         return self.secret_key.get_secret_value() if self.secret_key else None
+
+    @property
+    def jwt_secrets(self) -> tuple[bytes, ...]:
+        """What signs tokens of the REST API, and behind it what else they may be signed with."""
+        if self.jwt_secret is not None:
+            return (self.jwt_secret.get_secret_value().encode(),)
+        old = tuple(key.get_secret_value() for key in self.old_secret_keys)
+        return derived_keys(self.place, self.plain_key, old, b"anzol-jwt")
 
     @property
     def mark(self) -> str:

@@ -12,11 +12,13 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
 
 from anzol.addresses import check_url
+from anzol.api.ground import Ground
 from anzol.catalog import Catalog, Encoded, Envelope, EventType
 from anzol.clock import Clock, SystemClock, from_micros
 from anzol.declarations import Source, read
 from anzol.errors import DeclarationError, NameNotResolved, SettingsError, UnknownWebhook
 from anzol.guard import Guard
+from anzol.openapi import webhooks_document
 from anzol.outbox import Intake, Webhook
 from anzol.registry import Records
 from anzol.settings import Settings
@@ -135,6 +137,25 @@ class Core:
             random=os.urandom,
             clock=self.clock,
         )
+
+    @property
+    def ground(self) -> Ground:
+        """What the REST API stands on."""
+        return Ground(
+            settings=lambda: self.settings,
+            clock=self.clock,
+            random=os.urandom,
+            storage=self.storage,
+            records=lambda: self.records,
+            intake=lambda: self.intake,
+            jwt_secrets=lambda: self.settings.jwt_secrets,
+            declared=lambda: self.catalog,
+            document=self.document,
+        )
+
+    def document(self) -> dict[str, Any]:
+        """Return the OpenAPI document of the declared webhooks."""
+        return webhooks_document(self.sources[0], schedule=LazySchedule(self))
 
     async def check_target(self, url: str) -> None:
         """Refuse a URL that may not be delivered to. A name that does not resolve yet may: each attempt looks anew."""

@@ -6,10 +6,12 @@ import asyncio
 from collections.abc import Callable, Coroutine, Iterable
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
+from functools import cached_property
 from typing import Any, Final, TypeVar
 
 from fastapi import APIRouter, FastAPI
 
+from anzol.api import make_api
 from anzol.app.core import Core, LazySchedule, loop_runs
 from anzol.app.delivering import opened_worker
 from anzol.app.dependency import Dependency, outbox_dependency
@@ -116,6 +118,14 @@ class Webhooks(Recovery):
         For probes and alarms. Both answer without a login, and neither says anything of customers, files or hosts.
         """
         return health_router(self._health)
+
+    @cached_property
+    def api(self) -> FastAPI:
+        """The REST API: ``app.mount("/webhooks", webhooks.api)``; its own document is at ``/docs`` below that.
+
+        It is no part of the host's document: what an application's users call is not what its webhooks need.
+        """
+        return make_api(self.core.ground)
 
     @property
     def settings(self) -> Settings:

@@ -42,6 +42,40 @@ class Customers:
             throttle=throttle if isinstance(throttle, Unset) else check_throttle(throttle),
         )
 
+    async def create(
+        self,
+        customer: CustomerId | None,
+        *,
+        name: str = "",
+        metadata: Mapping[str, str] | None = None,
+        throttle: int | None = None,
+    ) -> tuple[Customer, bool]:
+        """Make a customer if it is not there, else leave it as it is; say whether it was made.
+
+        Args:
+            customer: None: it has no id in your own system.
+        """
+        uid = None if customer is None else customer_id(customer)
+        storage = await self.records.storage()
+        return await storage.create_customer(
+            self.records.environment,
+            uid,
+            name=check_text(name, "name", 256),
+            metadata=check_metadata(metadata or {}),
+            throttle=check_throttle(throttle),
+        )
+
+    async def rename(self, customer: CustomerId, new: CustomerId | None) -> Customer:
+        """Give a customer another id of your own system; everything that it has stays its own.
+
+        Raises:
+            NotFound: there is none.
+            Conflict: another customer has the new id.
+        """
+        uid = None if new is None else customer_id(new)
+        storage = await self.records.storage()
+        return await storage.rename_customer(self.records.environment, customer_id(customer), uid)
+
     async def get(self, customer: CustomerId) -> Customer:
         """Return one; raises NotFound before its first endpoint or message."""
         storage = await self.records.storage()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import sqlite3
+from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -120,6 +121,12 @@ async def migrate(place: PostgresPlace) -> tuple[int, ...]:
 
 
 # --- SQLite
+
+
+def derived_keys(place: Place, secret_key: str | None, old_keys: tuple[str, ...], purpose: bytes) -> tuple[bytes, ...]:
+    """Return 32 bytes of each secret key for another purpose (up to 16 bytes) than sealing, the current one's first."""
+    current = secret_key or (keys(None, ())[0] if isinstance(place, PostgresPlace) else kept_key(place.path))
+    return tuple(blake2b(key.encode(), digest_size=32, person=purpose).digest() for key in (current, *old_keys))
 
 
 def kept_key(path: Path) -> str:

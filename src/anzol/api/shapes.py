@@ -1,0 +1,52 @@
+"""What goes over the wire, in general: names in camelCase, fields of newer clients ignored, times in UTC."""
+
+# Annotations are real objects here: Pydantic reads them.
+from datetime import UTC, datetime
+from typing import Annotated, Final, Generic, TypeVar
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+T = TypeVar("T")
+UID: Final = r"^[a-zA-Z0-9\-_.]+$"
+NAME: Final = r"^[a-zA-Z0-9\-_.]+$"
+
+
+class Shape(BaseModel):
+    """What comes in: unknown fields are ignored; what is not given is not in ``model_fields_set``."""
+
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="ignore")
+
+
+class Out(BaseModel):
+    """What goes out."""
+
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, serialize_by_alias=True)
+
+
+class Listed(Out, Generic[T]):
+    """One page of a list. ``iterator`` goes on, ``prev_iterator`` goes back; ``done``: nothing follows."""
+
+    data: list[T]
+    iterator: str | None
+    prev_iterator: str | None = None
+    done: bool
+
+
+def in_utc(moment: datetime) -> datetime:
+    """Return a time in UTC; one without a zone is meant to be."""
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+
+
+def no_nul(text: str) -> str:
+    """Refuse what no database stores."""
+    if any(mark == "\0" or "\ud800" <= mark <= "\udfff" for mark in text):
+        raise ValueError("it has a character that cannot be stored")
+    return text
+
+
+Moment = Annotated[datetime, AfterValidator(in_utc)]
+Text = Annotated[str, AfterValidator(no_nul)]
+Uid = Annotated[str, Field(min_length=1, max_length=256, pattern=UID)]
+Metadata = Annotated[dict[str, str], Field(max_length=50)]
+EventTypeName = Annotated[str, Field(min_length=1, max_length=256, pattern=NAME)]

@@ -1,0 +1,106 @@
+"""The REST API as its callers have it: in the process, for most tests; and served on loopback, for the SDKs."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import threading
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import uvicorn
+from fastapi import FastAPI
+
+from anzol import Webhooks
+from anzol.api.tokens import Capability, Token, mint, organization_of
+from anzol.settings import Settings
+from tests.postgres import Server
+
+KEY = "k" * 43
+ENVIRONMENT = "production"
+FAR = 1 << 33  # seconds: long after this
+
+
+@dataclass(slots=True)
+class Service:
+    """One API and its database; every test has its own."""
+
+    webhooks: Webhooks
+    app: FastAPI = field(default_factory=FastAPI)
+
+    @property
+    def secret(self) -> bytes:
+        return self.webhooks.settings.jwt_secrets[0]
+
+    def token(self, environment: str = ENVIRONMENT, *, secret: bytes | None = None, **claims: Any) -> str:
+        """Return a token of an environment."""
+        given = {"customer_id": None, "issued_at": 1, "expires_at": FAR} | claims
+        return mint(Token(organization_of(environment), **given), secret or self.secret)
+
+    def customer_token(self, app_id: str, *capabilities: Capability, **claims: Any) -> str:
+        """Return a token of one customer, with all capabilities unless some are named."""
+        chosen = {"capabilities": frozenset(capabilities)} if capabilities else {}
+        return self.token(customer_id=app_id, **chosen, **claims)
+
+    @asynccontextmanager
+    async def client(self, token: str | None = "") -> AsyncIterator[httpx.AsyncClient]:
+        """Give a client; with the environment's token unless another one is given, or None."""
+        bearer = {} if token is None else {"authorization": f"Bearer {token or self.token()}"}
+        transport = httpx.ASGITransport(self.webhooks.api, raise_app_exceptions=False)
+        async with httpx.AsyncClient(transport=transport, base_url="http://api/api/v1", headers=bearer) as client:
+            yield client
+
+
+def make(url: str, **settings: Any) -> Service:
+    """Make an API on a database, without anything declared in code."""
+    app = FastAPI()
+    chosen = {"environment": ENVIRONMENT, "allow_networks": "127.0.0.0/8,::1/128", "ports": "1-65535"} | settings
+    webhooks = Webhooks(app, Settings(database_url=url, secret_key=KEY, **chosen))
+    return Service(webhooks, app)
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of a database of this test's own, ready to be used."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/anzol.db"
+    server: Server = request.getfixturevalue("postgres")
+    uri: str = request.getfixturevalue("postgres_database")
+    assert server
+    from anzol.storage.opening import migrate
+    from anzol.storage.places import place_of
+
+    asyncio.run(migrate(place_of(uri)))  # type: ignore[arg-type]  # PostgreSQL's
+    return uri
+
+
+@pytest.fixture
+def service(url: str) -> Iterator[Service]:
+    """An API on each engine; nothing delivers."""
+    service = make(url, worker=False)
+    yield service
+    service.webhooks.wait(service.webhooks.close())
+
+
+@contextmanager
+def served(service: Service) -> Iterator[str]:
+    """Serve an API on loopback, with the worker that its settings say; give its address."""
+    service.app.mount("", service.webhooks.api)
+    listener = socket.create_server(("127.0.0.1", 0))
+    server = uvicorn.Server(uvicorn.Config(service.app, log_level="error", lifespan="on"))
+    thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
+    thread.start()
+    try:
+        while not server.started:
+            assert thread.is_alive(), "the server did not start"
+            thread.join(0.01)
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        thread.join(20)
+        listener.close()
