@@ -9,8 +9,8 @@ from collections import Counter
 import pytest
 
 from anzol import ids
-from anzol.errors import KeyConflict, NotFound
-from anzol.storage.face import Accepted, Selection
+from anzol.errors import KeyConflict, NotFound, RequestConflict
+from anzol.storage.face import Accepted, Request, Retention, Selection
 from tests.contract.conftest import ENVIRONMENT, SECOND, Scene
 
 
@@ -192,3 +192,201 @@ async def test_the_customer_of_a_first_use_is_made_by_fan_out(scene: Scene) -> N
     after = await scene.storage.customers(ENVIRONMENT)
     assert [customer.uid for customer in before.items] == []
     assert [customer.uid for customer in after.items] == ["new"]
+
+
+# --- requests that may be made again --------------------------------------------------------------------------------
+
+HALF_A_DAY = 12 * 3600
+
+
+def asked(slot: str = "slot", what: str = "this") -> Request:
+    return Request(slot, what.encode().ljust(32))
+
+
+async def count(scene: Scene) -> int:
+    return len((await scene.storage.messages(ENVIRONMENT, Selection(), limit=250)).items)
+
+
+async def test_a_request_that_is_made_again_has_the_first_ones_message(scene: Scene) -> None:
+    first = await scene.accept(request=asked())
+    again = await scene.accept(request=asked())
+
+    assert first == Accepted(first.id)
+    assert again == Accepted(first.id, duplicate=True)
+    assert await count(scene) == 1
+
+
+async def test_another_request_with_the_same_slot_is_a_conflict_whoever_it_is_for(scene: Scene) -> None:
+    first = await scene.accept(request=asked())
+
+    for customer in ("acme", "globex"):
+        with pytest.raises(RequestConflict, match=ids.show(ids.MESSAGE, first.id)) as caught:
+            await scene.accept(customer=customer, request=asked(what="that"))
+        assert "idempotency key" in str(caught.value)
+        assert caught.value.do
+
+    assert await count(scene) == 1
+    assert await scene.accept(request=asked()) == Accepted(first.id, duplicate=True)
+
+
+async def test_requests_with_slots_of_their_own_are_messages_of_their_own(scene: Scene) -> None:
+    answers = [await scene.accept(request=asked(slot)) for slot in ("one", "other")]
+
+    assert not any(answer.duplicate for answer in answers)
+    assert await count(scene) == 2
+
+
+async def test_a_request_is_remembered_for_12_hours(scene: Scene) -> None:
+    first = await scene.accept(request=asked())
+    scene.later(HALF_A_DAY - 1)
+    still = await scene.accept(request=asked())
+    scene.later(1)
+    anew = await scene.accept(request=asked(what="that"))
+
+    assert still == Accepted(first.id, duplicate=True)
+    assert anew.id != first.id
+    assert not anew.duplicate
+    with pytest.raises(RequestConflict):
+        await scene.accept(request=asked())
+    scene.later(HALF_A_DAY - 1)
+    assert await scene.accept(request=asked(what="that")) == Accepted(anew.id, duplicate=True)
+
+
+async def test_a_request_counts_from_its_own_time_not_the_messages(scene: Scene) -> None:
+    early = scene.now - 13 * 3600 * SECOND
+    (first,) = await scene.storage.accept_many([scene.message(request=asked(), created_at=early)])
+
+    assert isinstance(first, Accepted)
+    assert await scene.accept(request=asked()) == Accepted(first.id, duplicate=True)
+
+
+async def test_old_requests_are_cleaned_away_and_keys_stay(scene: Scene) -> None:
+    first = await scene.accept(request=asked(), key="k")
+    for number in range(5):
+        await scene.accept(request=asked(f"{number}"))
+    scene.later(HALF_A_DAY)
+    young = await scene.accept(request=asked("young"))
+
+    pieces = [await scene.storage.clean(Retention(), limit=4) for _ in range(3)]
+
+    assert pieces == [4, 2, 0]
+    assert await scene.accept(request=asked("young")) == Accepted(young.id, duplicate=True)
+    assert await scene.accept(key="k") == Accepted(first.id, duplicate=True)
+
+
+async def test_of_a_request_and_a_key_the_request_is_looked_at_first(scene: Scene) -> None:
+    of_request = await scene.accept(request=asked(), body=b"one")
+    of_key = await scene.accept(key="k", body=b"other")
+
+    answer = await scene.accept(request=asked(), key="k", body=b"third")
+
+    assert answer == Accepted(of_request.id, duplicate=True)
+    assert of_key.id != of_request.id
+    with pytest.raises(RequestConflict):
+        await scene.accept(request=asked(what="that"), key="k", body=b"other")
+
+
+async def test_a_fresh_request_with_a_used_key_is_remembered_with_that_message(scene: Scene) -> None:
+    first = await scene.accept(key="k")
+
+    answers = [await scene.accept(request=asked(), key="k") for _ in range(2)]
+
+    assert answers == [Accepted(first.id, duplicate=True)] * 2
+    assert await scene.accept(request=asked()) == Accepted(first.id, duplicate=True)
+    with pytest.raises(RequestConflict):
+        await scene.accept(request=asked(what="that"))
+    assert await count(scene) == 1
+
+
+async def test_a_request_whose_key_conflicts_leaves_its_slot_free(scene: Scene) -> None:
+    await scene.accept(key="k", body=b"other")
+
+    for _ in range(2):
+        with pytest.raises(KeyConflict):
+            await scene.accept(request=asked(), key="k")
+
+    assert not (await scene.accept(request=asked(what="that"))).duplicate
+    assert await count(scene) == 2
+
+
+async def test_equal_requests_made_at_once_make_one_message(scene: Scene) -> None:
+    answers = await asyncio.gather(*(scene.accept(request=asked()) for _ in range(50)))
+
+    assert len({answer.id for answer in answers}) == 1
+    assert Counter(answer.duplicate for answer in answers) == {False: 1, True: 49}
+    assert await count(scene) == 1
+
+
+async def test_a_request_can_be_made_without_a_loop(scene: Scene) -> None:
+    first = await asyncio.to_thread(scene.storage.accept_sync, scene.message(request=asked()))
+    again = await asyncio.to_thread(scene.storage.accept_sync, scene.message(request=asked()))
+
+    assert (first.duplicate, again) == (False, Accepted(first.id, duplicate=True))
+
+
+async def test_many_messages_of_one_request_each_have_a_slot(scene: Scene) -> None:
+    batch = [scene.message(request=asked(f"slot:{index}")) for index in range(100)]
+    again = [scene.message(request=asked(f"slot:{index}")) for index in range(100)]
+
+    first = await scene.storage.accept_many(batch)
+    second = await scene.storage.accept_many(again)
+
+    assert list(first) == [Accepted(message.id) for message in batch]
+    assert list(second) == [Accepted(message.id, duplicate=True) for message in batch]
+    assert await count(scene) == 100
+
+
+async def test_of_many_each_is_answered_by_its_own_request_and_key(scene: Scene) -> None:
+    known = await scene.accept(request=asked("known"))
+    keyed = await scene.accept(key="k")
+    batch = [
+        scene.message(request=asked("a")),
+        scene.message(request=asked("a")),
+        scene.message(request=asked("a", "that")),
+        scene.message(request=asked("known")),
+        scene.message(request=asked("known", "that")),
+        scene.message(request=asked("b"), key="k"),
+        scene.message(request=asked("c"), key="k", body=b"other"),
+        scene.message(request=asked("d"), key="new"),
+        scene.message(request=asked("e"), key="new"),
+        scene.message(key="new"),
+        scene.message(),
+    ]
+
+    answers = list(await scene.storage.accept_many(batch))
+
+    assert [type(answers.pop(place)) for place in (6, 4, 2)] == [KeyConflict, RequestConflict, RequestConflict]
+    ids_and_twins = [(answer.id, answer.duplicate) for answer in answers if isinstance(answer, Accepted)]
+    (new,) = {answer[0] for answer in ids_and_twins[4:7]}
+    assert new in {batch[place].id for place in (7, 8, 9)}
+    assert ids_and_twins[:4] == [(batch[0].id, False), (batch[0].id, True), (known.id, True), (keyed.id, True)]
+    assert sorted(duplicate for _, duplicate in ids_and_twins[4:7]) == [False, True, True]
+    assert ids_and_twins[7:] == [(batch[10].id, False)]
+    assert await count(scene) == 5
+
+
+async def test_a_message_with_a_request_handed_over_twice_is_a_duplicate_of_itself(scene: Scene) -> None:
+    message = scene.message(request=asked())
+
+    answers = [*await scene.storage.accept_many([message, message]), *await scene.storage.accept_many([message])]
+
+    assert answers == [Accepted(message.id), *[Accepted(message.id, duplicate=True)] * 2]
+
+
+async def test_a_message_does_not_show_its_request(scene: Scene) -> None:
+    shown = await scene.send(request=asked())
+
+    message = await scene.storage.message(ENVIRONMENT, shown)
+
+    assert message.key is None
+
+
+async def test_a_request_of_a_deleted_customer_makes_no_message_again(scene: Scene) -> None:
+    first = await scene.accept(request=asked())
+    await scene.endpoint()
+    await scene.storage.delete_customer(ENVIRONMENT, "acme")
+
+    again = await scene.accept(request=asked())
+
+    assert again == Accepted(first.id, duplicate=True)
+    assert await count(scene) == 0

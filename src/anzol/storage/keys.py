@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from hashlib import blake2b
+from typing import Final
 
 from anzol import ids
-from anzol.errors import KeyConflict
+from anzol.errors import KeyConflict, RequestConflict
 from anzol.storage.face import Accepted, Content, NewMessage
 
 Answer = Accepted | Exception
+REQUESTS_KEPT: Final = timedelta(hours=12) // timedelta(microseconds=1)
+NOBODY: Final = bytes(16)  # in the place of a customer: whose the slots of requests are among the keys
+SLOT: Final = "\x1f"  # begins the key of a slot
 
 
 def digest_of(message: NewMessage) -> bytes:
@@ -26,6 +31,24 @@ def answer_used(message: NewMessage, first: bytes, digest: bytes, own: bytes) ->
         key=message.key or "",
         message_id=shown,
         do="Give each occurrence a key of its own.",
+    )
+
+
+def slot_of(message: NewMessage) -> str:
+    """Return the key under which a message's request is remembered."""
+    assert message.request is not None
+    return SLOT + message.request.slot
+
+
+def answer_asked(message: NewMessage, first: bytes, digest: bytes) -> Answer:
+    """Answer a message whose request's slot was used by the message *first*."""
+    assert message.request is not None
+    if digest == message.request.digest:
+        return Accepted(first, duplicate=True)
+    return RequestConflict(
+        f"The idempotency key was used in the last 12 hours by another request, which made"
+        f" {ids.show(ids.MESSAGE, first)}.",
+        do="Make a key for each request; use it again only to make the same request again.",
     )
 
 

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from anzol import ids
-from anzol.errors import InvalidValue
+from anzol.errors import InvalidValue, StorageBusy
 from anzol.storage.face import Accepted, NewMessage
-from anzol.storage.keys import Answer, answer_used, digest_of
+from anzol.storage.keys import REQUESTS_KEPT, SLOT, Answer, answer_asked, answer_used, digest_of, slot_of
 from anzol.storage.postgres.work import Work
 from anzol.storage.rows import write_list
 
@@ -60,6 +60,85 @@ def answer_known(
         else:
             continue  # its key is free again: another try
         del waiting[index]
+
+
+# --- with requests
+
+
+async def accept_asked(
+    work: Work, messages: Sequence[NewMessage], *, fresh: bool, patience: str | None = None
+) -> list[Answer]:
+    """As `accept`, for messages that came with a request: whose slot is looked at first.
+
+    If one of them has a key too it must be in a transaction: a slot that was taken may be given back.
+
+    Args:
+        patience: How long to wait for others, as PostgreSQL's ``lock_timeout``; None: as it is set.
+    """
+    answers: dict[int, Answer] = {}
+    waiting = dict(enumerate(messages))
+    for _ in range(TRIES):
+        given = list(waiting.values())
+        values = columns(given, fresh and work.now is None) | requests(given)
+        stored = {row[0]: row[1] for row in await work.all("accept_asked", **values, patience=patience)}
+        for index, message in list(waiting.items()):
+            if stored.get(message.id):
+                stored[message.id] = None  # the same id a second time is a duplicate of the first
+                answers[index] = Accepted(message.id)
+                del waiting[index]
+        if waiting:
+            await answer_twice_keyed(work, waiting, {id_ for id_, done in stored.items() if done is False}, answers)
+            await answer_twice_asked(work, waiting, answers)
+        if not waiting:
+            return [answers[index] for index in range(len(messages))]
+    raise StorageBusy("A key is taken and freed by others all the time; nothing was stored.", do="Send it again.")
+
+
+def requests(messages: Sequence[NewMessage]) -> dict[str, Any]:
+    """Return the values that are of the requests alone."""
+    asked = [message.request for message in messages if message.request is not None]
+    return {"slots": [SLOT + request.slot for request in asked], "requests": [request.digest for request in asked]}
+
+
+async def answer_twice_keyed(
+    work: Work, waiting: dict[int, NewMessage], taken: set[bytes], answers: dict[int, Answer]
+) -> None:
+    """Answer those that have their slot, but not their key; the slot is the first message's then, or free again."""
+    keyed = {index: message for index, message in waiting.items() if message.id in taken}
+    if not keyed:
+        return
+    answer_known(keyed, await first_uses(work, keyed.values()), answers)
+    moved, freed = [], []
+    for index in [index for index in waiting if waiting[index].id in taken]:
+        message, answer = waiting[index], answers.get(index)
+        if isinstance(answer, Accepted):
+            moved.append((slot_of(message), answer.id))
+        else:  # refused, or its key is free again: another try
+            freed.append(slot_of(message))
+        if answer is not None:
+            del waiting[index]
+    if moved:
+        slots, firsts = zip(*moved, strict=True)
+        await work.run("slots_moved", slots=slots, firsts=firsts)
+    if freed:
+        await work.run("slots_freed", slots=freed)
+
+
+async def answer_twice_asked(work: Work, waiting: dict[int, NewMessage], answers: dict[int, Answer]) -> None:
+    """Answer those whose slot was used; free the slots that are remembered no longer, for another try."""
+    slots = [slot_of(message) for message in waiting.values()]
+    rows = await work.all("slots_used", slots=slots, kept=REQUESTS_KEPT) if slots else []
+    used = {row[0]: (row[1], row[2]) for row in rows}
+    for index, message in list(waiting.items()):
+        if slot_of(message) in used:
+            answers[index] = answer_asked(message, *used[slot_of(message)])
+            del waiting[index]
+    if waiting:
+        passed = [slot_of(message) for message in waiting.values()]
+        await work.run("slots_passed", slots=passed, kept=REQUESTS_KEPT)
+
+
+# --- what a statement is given
 
 
 def places(messages: Sequence[NewMessage]) -> dict[str, Any]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
+from enum import Enum, auto
 from functools import partial
 from typing import Any, Final
 
@@ -17,7 +17,7 @@ from anzol.storage.postgres.connections import explained, lost
 from anzol.storage.postgres.gather import Gathering, Later
 from anzol.storage.postgres.home import Home
 
-SOON: Final = "set local lock_timeout = '50ms'"
+SOON: Final = "50ms"  # how long messages that share a commit wait for others' open transactions
 
 
 class Accepting(Calls):
@@ -51,73 +51,102 @@ class Accepting(Calls):
                 self.nudger.tell(home)
 
     async def _store_all(self, home: Home, messages: Sequence[NewMessage], fresh: bool) -> list[Answer | Later]:
-        if not any(message.key is not None for message in messages):
+        kinds = [kind_of(message) for message in messages]
+        if len(set(kinds)) == 1:
             return await self._store_some(home, messages, fresh)
-        plain = [message for message in messages if message.key is None]
-        keyed = [message for message in messages if message.key is not None]
-        stored = await asyncio.gather(self._store_some(home, plain, fresh), self._store_some(home, keyed, fresh))
-        without, with_key = map(iter, stored)
-        return [next(without if message.key is None else with_key) for message in messages]
+        parts = {kind: [m for m, own in zip(messages, kinds, strict=True) if own is kind] for kind in set(kinds)}
+        stored = await asyncio.gather(*(self._store_some(home, part, fresh) for part in parts.values()))
+        answers = dict(zip(parts, map(iter, stored), strict=True))
+        return [next(answers[kind]) for kind in kinds]
 
     async def _store_some(self, home: Home, messages: Sequence[NewMessage], fresh: bool) -> list[Answer | Later]:
-        """Store messages together; each by itself, later, if that fails: one answers for no other."""
+        """Store messages of one kind together; each by itself, later, if that fails: one answers for no other."""
         if not messages:
             return []
         doubtful: set[bytes] = set()
         try:
-            return [*await self._store_together(home, messages, fresh, doubtful)]
+            return [*await self._insert(home, messages, fresh, doubtful, patient=False)]
         except Exception as error:  # noqa: BLE001 whatever it was, it is one sender's, or everybody's
-            if lost(error) or (len(messages) == 1 and messages[0].key is None):
+            if lost(error) or (len(messages) == 1 and kind_of(messages[0]) is Kind.PLAIN):
                 return [explained(error)] * len(messages)
         alone = [partial(self._store_alone, message=message, fresh=fresh, doubtful=doubtful) for message in messages]
         return [home.start(store) for store in alone]
-
-    async def _store_together(
-        self, home: Home, messages: Sequence[NewMessage], fresh: bool, doubtful: set[bytes]
-    ) -> list[Answer]:
-        if all(message.key is None for message in messages):
-            return await self._insert(lambda: home.statements("accept"), messages, fresh, doubtful)
-        return await self._insert(lambda: self._impatient(home), messages, fresh, doubtful)
 
     async def _store_alone(self, home: Home, message: NewMessage, fresh: bool, doubtful: set[bytes]) -> Answer:
         """Store a message that others must not wait for."""
         try:
             try:  # it may be another one whose key is in somebody's hands: then it need not queue for a long wait
-                (answer,) = await self._insert(lambda: self._impatient(home), (message,), fresh, doubtful)
+                (answer,) = await self._insert(home, (message,), fresh, doubtful, patient=False)
             except StorageBusy:
-                (answer,) = await self._insert(lambda: home.transaction("waiting"), (message,), fresh, doubtful)
+                (answer,) = await self._insert(home, (message,), fresh, doubtful, patient=True)
         except Exception as error:  # noqa: BLE001 whatever it was, it is its sender's
             return explained(error)
         self._nudge(home, (answer,))
         return answer
 
-    @asynccontextmanager
-    async def _impatient(self, home: Home) -> AsyncIterator[Any]:
-        async with home.transaction("accept") as connection:
-            await connection.execute(SOON)
-            yield connection
-
     async def _insert(
-        self, lend: Callable[[], Any], messages: Sequence[NewMessage], fresh: bool, doubtful: set[bytes]
+        self, home: Home, messages: Sequence[NewMessage], fresh: bool, doubtful: set[bytes], *, patient: bool
     ) -> list[Answer]:
         """Insert messages; if the connection was lost, ask again: their ids tell whether they were stored.
 
         Args:
             doubtful: Ids of messages of which a try may have been committed without our hearing of it; added to.
+            patient: Wait for others' open transactions.
         """
+        kind = kind_of(messages[0])
 
         async def insert() -> list[Answer]:
             try:
-                async with lend() as connection:
-                    answers = await accept.accept(self.work(connection), messages, fresh=fresh)
+                answers = await self._ask(home, kind, messages, fresh, patient)
             except BaseException as error:
-                if lost(error):
+                if lost(error) or kind is Kind.ASKED:  # whose first statement may have been committed by itself
                     doubtful.update(message.id for message in messages)
                 raise
             pairs = zip(answers, messages, strict=True)
             return [own(answer, message) if message.id in doubtful else answer for answer, message in pairs]
 
         return await self.again(insert, lossy=True)
+
+    async def _ask(
+        self, home: Home, kind: Kind, messages: Sequence[NewMessage], fresh: bool, patient: bool
+    ) -> list[Answer]:
+        """Insert messages of one kind, in as few statements and transactions as it takes."""
+        purpose = "waiting" if patient else "accept"
+        if kind in (Kind.PLAIN, Kind.ASKED):
+            async with home.statements(purpose) as connection:
+                return await self._store_now(connection, kind, messages, fresh, None if patient else SOON)
+        async with home.transaction(purpose) as connection:
+            if not patient:
+                await connection.execute(f"set local lock_timeout = '{SOON}'")
+            return await self._store_now(connection, kind, messages, fresh, None)
+
+    async def _store_now(
+        self, connection: Any, kind: Kind, messages: Sequence[NewMessage], fresh: bool, patience: str | None
+    ) -> list[Answer]:
+        work = self.work(connection)
+        if kind in (Kind.PLAIN, Kind.KEYED):
+            return await accept.accept(work, messages, fresh=fresh)
+        return await accept.accept_asked(work, messages, fresh=fresh, patience=patience)
+
+
+class Kind(Enum):
+    """Which way messages take: alike ones share statements.
+
+    Those with neither key nor request wait for nobody. A fresh slot is a matter of one statement; for a slot and a key
+    it takes a transaction, since a slot is given back if the key was used.
+    """
+
+    PLAIN = auto()
+    KEYED = auto()
+    ASKED = auto()
+    BOTH = auto()
+
+
+def kind_of(message: NewMessage) -> Kind:
+    """Return which way a message takes."""
+    if message.request is None:
+        return Kind.PLAIN if message.key is None else Kind.KEYED
+    return Kind.ASKED if message.key is None else Kind.BOTH
 
 
 def only(answers: Sequence[Answer]) -> Accepted:

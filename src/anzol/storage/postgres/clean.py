@@ -14,6 +14,7 @@ from typing import Final
 from anzol import ids
 from anzol.lifecycle import Cause
 from anzol.storage.face import Retention
+from anzol.storage.keys import REQUESTS_KEPT
 from anzol.storage.postgres.lists import EARLIER
 from anzol.storage.postgres.recovery import judge_what_is_left, withdraw
 from anzol.storage.postgres.register import touch
@@ -55,6 +56,7 @@ async def clean(work: Work, retention: Retention, limit: int, sweep: Sweep) -> i
         remove_unwanted,
         lambda: sweep_attempts(work, old(retention.attempts), sweep),
         lambda: work.run("keys_old", **old(retention.keys)),
+        lambda: work.run("slots_old", before=now - REQUESTS_KEPT, most=limit),
         lambda: work.run("secrets_old", most=limit),
         lambda: work.run("endpoints_old", **old(max(retention.messages, retention.attempts))),
     )

@@ -9,10 +9,21 @@ from typing import Final
 
 from anzol import ids
 from anzol.storage.face import Accepted, NewMessage
-from anzol.storage.keys import Answer, answer_used, content_of, digest_of
+from anzol.storage.keys import (
+    NOBODY,
+    REQUESTS_KEPT,
+    Answer,
+    answer_asked,
+    answer_used,
+    content_of,
+    digest_of,
+    slot_of,
+)
 from anzol.storage.sqlite.work import Work, encode
 
 NOTHING: Final = "[]"
+
+Used = dict[str, tuple[bytes, bytes]]  # slots: the message that took it first, and the digest of its request
 
 
 def accept_together(work: Work, sends: Sequence[Sequence[NewMessage]]) -> list[list[Answer]]:
@@ -22,15 +33,17 @@ def accept_together(work: Work, sends: Sequence[Sequence[NewMessage]]) -> list[l
 
 
 def accept(work: Work, messages: Sequence[NewMessage]) -> list[Answer]:
-    """Store messages; of those that were stored before, or have a used key, say so."""
-    # Ids are fresh but for what the relay hands over twice: so it is tried without looking first.
+    """Store messages; of those that were stored before, or have a used key or request, say so."""
+    # Ids are fresh but for what the relay hands over twice, slots of requests but for those that are made again: so it
+    # is tried without looking first.
     work.connection.execute("savepoint accepting")
     try:
-        answers = accept_new(work, messages, {})
+        both = [message for message in messages if message.key is not None and message.request is not None]
+        answers = accept_new(work, messages, {}, slots_used(work, both))
     except sqlite3.IntegrityError:
         work.connection.execute("rollback to accepting")
         work.forget_numbers()
-        answers = accept_new(work, messages, stored_already(work, messages))
+        answers = accept_new(work, messages, stored_already(work, messages), slots_used(work, messages))
     work.connection.execute("release accepting")
     return answers
 
@@ -41,8 +54,18 @@ def stored_already(work: Work, messages: Sequence[NewMessage]) -> dict[bytes, Ac
     return {bytes.fromhex(shown): Accepted(bytes.fromhex(shown), duplicate=True) for shown in found}
 
 
-def accept_new(work: Work, messages: Sequence[NewMessage], known: dict[bytes, Accepted]) -> list[Answer]:
-    """Insert what is neither known nor a duplicate by its key."""
+def slots_used(work: Work, messages: Sequence[NewMessage]) -> Used:
+    """Return which slots of the messages' requests are taken, and by what; free those that are remembered no longer."""
+    slots = encode([slot_of(message) for message in messages if message.request is not None])
+    if slots == NOTHING:
+        return {}
+    work.run("slots_passed", slots=slots, before=work.now - REQUESTS_KEPT)
+    found = work.gathered("slots_used", slots=slots)
+    return {slot: (bytes.fromhex(first), bytes.fromhex(digest)) for slot, first, digest in found}
+
+
+def accept_new(work: Work, messages: Sequence[NewMessage], known: dict[bytes, Accepted], used: Used) -> list[Answer]:
+    """Insert what is neither known nor a duplicate by its request or its key."""
     customers = customer_ids(work, messages)
     answers: dict[int, Answer] = {}
     seen = dict(known)
@@ -51,9 +74,13 @@ def accept_new(work: Work, messages: Sequence[NewMessage], known: dict[bytes, Ac
             answers[index] = seen[message.id]
         elif known or len(messages) > 1:
             seen[message.id] = Accepted(message.id, duplicate=True)
-    keyed = [index for index, message in enumerate(messages) if message.key is not None and index not in answers]
-    if keyed:
-        claim_keys(work, messages, keyed, customers, answers)
+    claimed = [
+        index
+        for index, message in enumerate(messages)
+        if (message.key is not None or message.request is not None) and index not in answers
+    ]
+    if claimed:
+        claim(work, messages, claimed, customers, answers, used)
     fresh = [message for index, message in enumerate(messages) if index not in answers]
     insert(work, fresh, customers)
     return [answers.get(index) or Accepted(message.id) for index, message in enumerate(messages)]
@@ -73,30 +100,63 @@ def customer_ids(work: Work, messages: Sequence[NewMessage]) -> dict[tuple[str, 
     return found
 
 
-def claim_keys(
+def claim(
     work: Work,
     messages: Sequence[NewMessage],
-    keyed: Sequence[int],
+    claimed: Sequence[int],
     customers: dict[tuple[str, str], bytes],
     answers: dict[int, Answer],
+    used: Used,
 ) -> None:
-    """Store the keys that are new; answer those messages whose key is not."""
-    slots = {
-        index: (customers[messages[index].environment, messages[index].customer], messages[index].key)
-        for index in keyed
-    }
-    found = work.gathered_for("keys_used", [(index, *slot) for index, slot in slots.items()])
-    used = {slots[index]: (bytes.fromhex(first), bytes.fromhex(digest)) for index, first, digest in found}
-    rows = []
-    for index in keyed:
-        message, slot = messages[index], slots[index]
+    """Store slots and keys that are new; answer those messages whose slot, or else key, is not."""
+    keys = Keys(work, messages, claimed, customers)
+    slots: list[tuple[bytes, str, bytes, bytes, int]] = []
+    for index in claimed:
+        message, request = messages[index], messages[index].request
+        if request is not None and (slot := slot_of(message)) in used:
+            answers[index] = answer_asked(message, *used[slot])
+            continue
+        answer = keys.claim(index) if message.key is not None else None
+        if answer is not None:
+            answers[index] = answer
+        if request is not None and not isinstance(answer, Exception):
+            first = message.id if answer is None else answer.id
+            used[slot] = (first, request.digest)
+            slots.append((NOBODY, slot, first, request.digest, work.now))
+    work.insert("key_new", [*sorted(slots), *keys.rows])
+
+
+class Keys:
+    """The keys of messages: those that were used, and the rows of those that are new."""
+
+    def __init__(
+        self,
+        work: Work,
+        messages: Sequence[NewMessage],
+        claimed: Sequence[int],
+        customers: dict[tuple[str, str], bytes],
+    ) -> None:
+        self._messages = messages
+        self._places = {
+            index: (customers[messages[index].environment, messages[index].customer], messages[index].key)
+            for index in claimed
+            if messages[index].key is not None
+        }
+        found = work.gathered_for("keys_used", [(index, *place) for index, place in self._places.items()])
+        self._used = {
+            self._places[index]: (bytes.fromhex(first), bytes.fromhex(digest)) for index, first, digest in found
+        }
+        self.rows: list[tuple[object, ...]] = []
+
+    def claim(self, index: int) -> Answer | None:
+        """Take the key of a message; answer it if the key is not new."""
+        message, place = self._messages[index], self._places[index]
         digest = digest_of(message)
-        if slot in used:
-            answers[index] = answer_used(message, *used[slot], digest)
-        else:
-            used[slot] = (message.id, digest)
-            rows.append((*slot, message.id, digest, message.created_at))
-    work.insert("key_new", rows)
+        if place in self._used:
+            return answer_used(message, *self._used[place], digest)
+        self._used[place] = (message.id, digest)
+        self.rows.append((*place, message.id, digest, message.created_at))
+        return None
 
 
 def insert(work: Work, messages: Sequence[NewMessage], customers: dict[tuple[str, str], bytes]) -> None:

@@ -9,6 +9,7 @@ from typing import Final
 
 from anzol.lifecycle import Cause
 from anzol.storage.face import Retention
+from anzol.storage.keys import REQUESTS_KEPT
 from anzol.storage.sqlite.recovery import withdraw
 from anzol.storage.sqlite.register import touch
 from anzol.storage.sqlite.work import Work, encode
@@ -33,6 +34,7 @@ def clean(work: Work, retention: Retention, limit: int, sweep: Sweep) -> int:
         lambda: remove(work, work.gathered("messages_unwanted_old", **old(work, retention.unsubscribed, limit)), limit),
         lambda: work.run("attempts_old", **old(work, retention.attempts, limit)),
         lambda: work.run("keys_old", **old(work, retention.keys, limit)),
+        lambda: work.run("slots_old", before=work.now - REQUESTS_KEPT, most=limit),
         lambda: work.run("secrets_old", now=work.now, most=limit),
         lambda: work.run("endpoints_old", **old(work, max(retention.messages, retention.attempts), limit)),
     )

@@ -21,8 +21,7 @@ create table anzol.customer (
     created_at bigint not null,
     updated_at bigint not null,
     deleted_at bigint,
-    erase_through bigint, -- messages accepted up to this time are to be erased
-    check (deleted_at is null or erase_through is not null)
+    erase_through bigint -- messages accepted up to this time are to be erased
 );
 create unique index customer_uid on anzol.customer (environment, uid);
 create index customer_listed on anzol.customer (environment, number) where deleted_at is null;
@@ -126,6 +125,7 @@ create index message_customer on anzol.message (customer_id, id);
 create index message_environment on anzol.message (environment, id);
 create index message_unwanted on anzol.message (created_at) where unwanted;
 
+-- Keys of messages, by customer; and, for 12 hours, of the requests that they came with: those are nobody's.
 create table anzol.message_key (
     customer_id uuid not null,
     key text not null,
@@ -134,7 +134,8 @@ create table anzol.message_key (
     created_at bigint not null,
     primary key (customer_id, key)
 );
-create index message_key_age on anzol.message_key (created_at);
+create index message_key_age on anzol.message_key (created_at) where customer_id <> '00000000-0000-0000-0000-000000000000';
+create index message_key_slot_age on anzol.message_key (created_at) where customer_id = '00000000-0000-0000-0000-000000000000';
 
 -- The outbox: messages to be fanned out. resent: to some endpoint, before it was expanded to that.
 create table anzol.accepted (

@@ -26,8 +26,7 @@ create table anzol_customer (
     created_at integer not null,
     updated_at integer not null,
     deleted_at integer,
-    erase_through integer, -- messages up to this seq are to be erased
-    check (deleted_at is null or erase_through is not null)
+    erase_through integer -- messages up to this seq are to be erased
 );
 create unique index anzol_customer_id on anzol_customer (id);
 create unique index anzol_customer_uid on anzol_customer (environment, uid);
@@ -132,6 +131,7 @@ create unique index anzol_message_id on anzol_message (id);
 create index anzol_message_customer on anzol_message (customer_id);
 create index anzol_message_unwanted on anzol_message (created_at) where unwanted = 1;
 
+-- Keys of messages, by customer; and, for 12 hours, of the requests that they came with: those are nobody's.
 create table anzol_message_key (
     customer_id blob not null,
     key text not null,
@@ -140,7 +140,8 @@ create table anzol_message_key (
     created_at integer not null,
     primary key (customer_id, key)
 ) without rowid;
-create index anzol_message_key_age on anzol_message_key (created_at);
+create index anzol_message_key_age on anzol_message_key (created_at) where customer_id <> x'00000000000000000000000000000000';
+create index anzol_message_key_slot_age on anzol_message_key (created_at) where customer_id = x'00000000000000000000000000000000';
 
 create table anzol_accepted (
     id integer primary key autoincrement,

@@ -1,0 +1,4 @@
+-- Of the given slots, those that are remembered no longer are free.
+delete from anzol.message_key k
+ where k.customer_id = '00000000-0000-0000-0000-000000000000' and k.key = any(:slots::text[])
+   and k.created_at <= :now - :kept::bigint
