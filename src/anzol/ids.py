@@ -18,6 +18,7 @@ ENVIRONMENT: Final = "org_"
 ENDPOINT: Final = "ep_"
 MESSAGE: Final = "msg_"
 ATTEMPT: Final = "atmpt_"
+SWEEP: Final = "qtask_"
 
 WIDTH: Final = 22  # 62**22 > 2**128
 DIGITS: Final = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"

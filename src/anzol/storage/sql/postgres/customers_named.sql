@@ -1,0 +1,1 @@
+select encode(uuid_send(c.id), 'hex'), c.uid from anzol.customer c where c.id = any(:customers::uuid[])

@@ -1,0 +1,2 @@
+insert into anzol.sweep (id, environment, kind, customer_id, endpoint, scope, actor, created_at, updated_at)
+values (:id, :environment, :kind, :customer_id, :endpoint, :scope, :actor, :now, :now)
