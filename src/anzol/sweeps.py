@@ -119,9 +119,8 @@ def check(sweep: NewSweep) -> None:
         raise InvalidValue(f"{sweep.kind!r} is of one endpoint, and none is named.", field="endpoint_id")
     for name, value in sweep.scope.items():
         if name not in known:
-            raise InvalidValue(
-                f"The scope of {sweep.kind!r} has no {name!r}.", field=name, do=f"It may have: {', '.join(sorted(known))}."
-            )
+            do = f"It may have: {', '.join(sorted(known))}."
+            raise InvalidValue(f"The scope of {sweep.kind!r} has no {name!r}.", field=name, do=do)
         if value is not None:
             check_part(name, value)
     since, until = (time_of(sweep.scope, name) for name in TIMES)
@@ -150,7 +149,8 @@ def check_time(name: str, value: Any) -> None:
     try:
         zoned = datetime.fromisoformat(value).tzinfo is not None
     except (TypeError, ValueError) as cause:
-        raise InvalidValue(f"{value!r} is not a time.", field=name, do="One looks like 2026-01-31T09:30:00Z.") from cause
+        do = "One looks like 2026-01-31T09:30:00Z."
+        raise InvalidValue(f"{value!r} is not a time.", field=name, do=do) from cause
     if not zoned:
         raise InvalidValue(f"The time {value!r} is of no zone.", field=name, do="Write Z behind it if it is UTC.")
 

@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import Final, Protocol
 
 from anzol.lifecycle import Cause, Disabled, Incident, Outcome, State
 from anzol.model import (
@@ -276,7 +276,10 @@ class LaneHealth:
 
 @dataclass(frozen=True, slots=True)
 class NewIncident:
-    """An incident to be told: kept until a worker's handlers have run. Written in the settlement's transaction."""
+    """An incident to be told: kept until a worker's handlers have run, and operational endpoints were sent it.
+
+    Written in the settlement's transaction.
+    """
 
     kind: Incident
     endpoint_id: bytes
@@ -291,6 +294,34 @@ class Reaped:
     workers: int = 0
     interrupted: int = 0
     exhausted: int = 0
+
+
+BY_HAND: Final = "by hand"  # the detail of an endpoint's disabling by a person, which handlers are not told of
+
+
+@dataclass(frozen=True, slots=True)
+class Unannounced:
+    """An incident that operational endpoints are to be sent, with what it is about.
+
+    ``customer_id`` is shown as it is in the REST API; ``customer`` (its uid) is None once it is erased. ``message_key``
+    and the ``attempt``, the last one there, are of the delivery that it is about, if it is about one.
+    """
+
+    id: int
+    kind: Incident
+    at: datetime
+    environment: str
+    customer_id: str
+    customer: str | None
+    endpoint_id: str
+    endpoint_uid: str | None
+    message_id: str | None
+    message_key: str | None
+    detail: str
+    failing_since: datetime | None
+    attempt_id: str | None
+    attempt_status: int | None
+    attempt_at: datetime | None
 
 
 class Deliver(Protocol):
@@ -343,12 +374,12 @@ class Deliver(Protocol):
         """
         ...
 
-    async def unannounced(self, limit: int) -> Sequence[Report]:
+    async def unannounced(self, limit: int) -> Sequence[Unannounced]:
         """Return incidents that operational endpoints have not been sent, oldest first."""
         ...
 
     async def announced(self, ids: Sequence[int]) -> None:
-        """Note that these were sent; what only operational endpoints are told of is forgotten."""
+        """Note that these were sent; those that handlers are not, or have been, told of are forgotten."""
         ...
 
     async def take_incidents(self, limit: int) -> Sequence[Report]:
@@ -356,7 +387,7 @@ class Deliver(Protocol):
         ...
 
     async def tell_incidents(self, ids: Sequence[int]) -> None:
-        """Forget incidents whose handlers have run."""
+        """Note that handlers of these have run; those that are not to be announced, or have been, are forgotten."""
         ...
 
     async def outbox_sources(self) -> Sequence[str]:
@@ -674,6 +705,7 @@ class Retention:
     unsubscribed: timedelta = timedelta(days=3)  # messages that nobody was subscribed to
     attempts: timedelta = timedelta(days=30)
     keys: timedelta = timedelta(days=30)
+    audit: timedelta = timedelta(days=365)  # who did what
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,21 +15,24 @@ from anzol import ids
 from anzol.clock import from_micros
 from anzol.errors import VaultError
 from anzol.headers import TOKEN
-from anzol.lifecycle import Cause, Disabled, Incident, Outcome, State
+from anzol.lifecycle import Cause, Disabled, Incident, Outcome, State, SweepState, Validation
 from anzol.model import (
     Attempt,
+    AuditEntry,
     Customer,
     Delivery,
     Endpoint,
+    EventTypeCard,
     Health,
     PauseRule,
     Report,
     Secret,
     StoredMessage,
+    Sweep,
     Timing,
     WorkerCard,
 )
-from anzol.storage.face import Profile
+from anzol.storage.face import Profile, Unannounced
 from anzol.storage.vault import Vault
 
 log = logging.getLogger("anzol.storage")
@@ -258,6 +261,30 @@ def customer_of(row: Row) -> Customer:
     return Customer(shown, uid, name, json.loads(metadata), times[0], bool(paused), throttle, times[1])
 
 
+def event_type_of(row: Row) -> EventTypeCard:
+    """Return the event type in a row of ``event_types``."""
+    name, description, schemas, declared, group_name, archived, deprecated, flags, validation, created, updated = row
+    return EventTypeCard(
+        name=name,
+        description=description,
+        schemas=None if schemas is None else json.loads(schemas),
+        declared=bool(declared),
+        group_name=group_name,
+        archived=bool(archived),
+        deprecated=bool(deprecated),
+        feature_flags=tuple(json.loads(flags)),
+        validation=Validation(validation),
+        created_at=from_micros(created),
+        updated_at=from_micros(updated),
+    )
+
+
+def audit_of(row: Row) -> AuditEntry:
+    """Return the entry in a row of ``audits``."""
+    number, at, actor, action, object_id, customer, detail = row
+    return AuditEntry(str(number), from_micros(at), actor, action, object_id, customer, json.loads(detail))
+
+
 def secret_of(row: Row, vault: Vault, *where: bytes | str) -> Secret:
     """Return the secret in a row of ``secrets``."""
     version, value, created_at, expires_at = row
@@ -341,6 +368,29 @@ def report_of(row: Row) -> Report:
     )
 
 
+def unannounced_of(row: Row) -> Unannounced:
+    """Return the incident in a row of ``incidents_unannounced``."""
+    number, kind, at, environment, owner, uid, endpoint, endpoint_uid, message, key, detail, since, *attempt = row
+    attempt_id, status, started_at = attempt
+    return Unannounced(
+        id=number,
+        kind=Incident(kind),
+        at=from_micros(at),
+        environment=environment,
+        customer_id=ids.show(ids.CUSTOMER, owner),
+        customer=uid,
+        endpoint_id=ids.show(ids.ENDPOINT, endpoint),
+        endpoint_uid=endpoint_uid,
+        message_id=None if message is None else ids.show(ids.MESSAGE, message),
+        message_key=key,
+        detail=detail,
+        failing_since=when(since),
+        attempt_id=None if attempt_id is None else ids.show(ids.ATTEMPT, attempt_id),
+        attempt_status=status,
+        attempt_at=when(started_at),
+    )
+
+
 def rule_of(row: Row) -> PauseRule:
     """Return the rule in a row of ``pause_rules``."""
     number, customer, event_type, endpoint, created_at, actor = row
@@ -352,3 +402,22 @@ def worker_of(row: Row) -> WorkerCard:
     """Return the worker in a row of ``workers``."""
     number, host, pid, version, started_at, expires_at, lanes, in_flight = row
     return WorkerCard(number, host, pid, version, from_micros(started_at), from_micros(expires_at), lanes, in_flight)
+
+
+def sweep_of(row: Row) -> Sweep:
+    """Return the sweep in a row of ``sweeps``; what it has counted so far is nobody's affair before its end."""
+    raw, kind, customer, endpoint_id, scope, state, changed, result, error, actor, created_at, updated_at = row
+    return Sweep(
+        id=ids.show(ids.SWEEP, raw),
+        kind=kind,
+        customer=customer,
+        endpoint_id=endpoint_id,
+        scope=json.loads(scope),
+        state=SweepState(state),
+        changed=changed,
+        result=json.loads(result) if state == SweepState.FINISHED else {},
+        error=error,
+        actor=actor,
+        created_at=from_micros(created_at),
+        updated_at=from_micros(updated_at),
+    )

@@ -247,7 +247,7 @@ PARTS: Final = (
     ),
     Part(
         "incident",
-        columns("id kind at endpoint_id message_id detail announced"),
+        columns("id kind at endpoint_id message_id detail telling_until announced"),
         NUMBER,
         made=made_incident,
         counter="id",

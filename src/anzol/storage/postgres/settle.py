@@ -7,10 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from anzol.lifecycle import Cause, Incident, Outcome, ends
-from anzol.model import Report
 from anzol.storage.face import AttemptRecord, LaneHealth, NewIncident, Settled
 from anzol.storage.postgres.work import Work
-from anzol.storage.rows import report_of, write_wire
+from anzol.storage.rows import write_wire
 
 NO_REQUEST: Final = AttemptRecord(b"", Outcome.OK, None, "", "", 0, None, None, None, None, 0, (), b"")
 STATES: Final[dict[Cause, int]] = {cause: int(ends(cause)) for cause in Cause if cause is not Cause.RESENT}
@@ -162,16 +161,6 @@ async def what_became(work: Work, written: Written) -> str | None:
     # Another server may have given the number again, to a transaction of its own.
     mistaken = status == "committed" and written.batch.attempts and written.claims and not found
     return None if mistaken else status
-
-
-async def take_incidents(work: Work, limit: int) -> tuple[Report, ...]:
-    """Return what is to be told, for a minute."""
-    return tuple([report_of(row) for row in await work.all("incidents_take", limit=limit)])
-
-
-async def tell_incidents(work: Work, told: Sequence[int]) -> None:
-    """Forget what was told."""
-    await work.run("incidents_told", ids=list(told))
 
 
 # --- columns --------------------------------------------------------------------------------------------------------

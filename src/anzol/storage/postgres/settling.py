@@ -9,8 +9,8 @@ from typing import Concatenate, Final, ParamSpec, TypeVar
 
 from anzol.errors import StorageUnreachable
 from anzol.model import Report
-from anzol.storage.face import LaneHealth, NewIncident, Reaped, Settled
-from anzol.storage.postgres import leases, settle
+from anzol.storage.face import LaneHealth, NewIncident, Reaped, Settled, Unannounced
+from anzol.storage.postgres import incidents, leases, settle
 from anzol.storage.postgres.calls import Calls
 from anzol.storage.postgres.connections import lost
 from anzol.storage.postgres.home import Home
@@ -107,10 +107,16 @@ class Settling(Calls):
         return became == "committed"
 
     async def take_incidents(self, limit: int) -> Sequence[Report]:
-        return await self._state("other", settle.take_incidents, limit)
+        return await self._state("other", incidents.take_incidents, limit)
 
     async def tell_incidents(self, ids: Sequence[int]) -> None:
-        await self._state("other", settle.tell_incidents, ids)
+        await self._state("other", incidents.tell_incidents, ids)
+
+    async def unannounced(self, limit: int) -> Sequence[Unannounced]:
+        return await self._state("other", incidents.unannounced, limit)
+
+    async def announced(self, ids: Sequence[int]) -> None:
+        await self._state("other", incidents.announced, ids)
 
     # --- leases -----------------------------------------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""Changes to many, page by page: a page, its place and its count are one transaction, under a lock of the sweep's row."""
+"""Changes to many, page by page: a page, its place and its count are one transaction, under a lock of its row."""
 
 from __future__ import annotations
 

@@ -34,4 +34,4 @@ def overflow(work: Work, found: Bound[int], most: int) -> None:
     if found.newly:
         work.run("lanes_full", lanes=encode(list(found.newly)), full=1)
         kind, detail = int(Incident.ENDPOINT_FULL), full_detail(most)
-        work.insert("incident_new", [(kind, work.now, lane, None, detail) for lane in found.newly])
+        work.insert("incident_new", [(kind, work.now, lane, None, detail, 1) for lane in found.newly])

@@ -9,10 +9,10 @@ from typing import Any
 
 from anzol import ids
 from anzol.lifecycle import Cause, Disabled, Incident, Outcome, ends
-from anzol.model import Report
 from anzol.storage.face import AttemptRecord, LaneHealth, NewIncident, Reaped, Settled
 from anzol.storage.processes import gone
-from anzol.storage.rows import report_of, write_wire
+from anzol.storage.rows import write_wire
+from anzol.storage.sqlite.incidents import keep_incidents
 from anzol.storage.sqlite.work import Work, encode, give_back
 
 
@@ -153,7 +153,7 @@ def write_incidents(
             continue  # told when it was disabled
         if shown in lanes:
             rows.append((int(one.kind), work.now, lanes[shown], one.message_id, one.detail))
-    work.insert("incident_new", rows)
+    keep_incidents(work, rows)
 
 
 def enlist(work: Work, host: str, pid: int, version: str, process: str, term: timedelta) -> int:
@@ -227,18 +227,4 @@ def tell_exhausted(work: Work, claims: Iterable[Held]) -> None:
     """Keep an incident for each delivery that ended as poison."""
     kind = int(Incident.MESSAGE_EXHAUSTED)
     rows = [(kind, work.now, one.endpoint, bytes.fromhex(one.message_id), "interrupted") for one in claims]
-    work.insert("incident_new", rows)
-
-
-def take_incidents(work: Work, limit: int) -> tuple[Report, ...]:
-    """Return what is to be told, for a minute."""
-    rows = work.all("incidents", now=work.now, limit=limit)
-    if rows:
-        until = work.now + 60_000_000
-        work.run("incidents_telling", ids=encode([row[0] for row in rows]), until=until)
-    return tuple(report_of(row) for row in rows)
-
-
-def tell_incidents(work: Work, told: Sequence[int]) -> None:
-    """Forget what was told."""
-    work.run("incidents_told", ids=encode(list(told)))
+    keep_incidents(work, rows)

@@ -16,8 +16,11 @@ ended as (
        set state = excluded.state, cause = excluded.cause, attempts = excluded.attempts, ended_at = excluded.ended_at
 ),
 told as (
-    insert into anzol.incident (kind, at, endpoint_id, message_id, detail)
-    select :kind, :now, endpoint_id, message_id, 'interrupted' from given where poison order by id
+    insert into anzol.incident (kind, at, endpoint_id, message_id, detail, announced)
+    select :kind, :now, g.endpoint_id, g.message_id, 'interrupted',
+           not exists (select from anzol.endpoint e join anzol.operational o on o.environment = e.environment
+                        where e.id = g.endpoint_id and o.customer_id <> e.customer_id)
+      from given g where g.poison order by g.id
 ),
 done as (
     delete from anzol.pending where id = any(array(select id from given where poison))

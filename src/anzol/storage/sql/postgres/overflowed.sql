@@ -10,6 +10,6 @@ lanes as (
     update anzol.lane set "full" = endpoint_id = any(:newly::uuid[])
      where endpoint_id = any(:newly::uuid[]) or endpoint_id = any(:drained::uuid[])
 )
-insert into anzol.incident (kind, at, endpoint_id, detail)
-select :kind, :now, l.endpoint_id, :detail from anzol.lane l
+insert into anzol.incident (kind, at, endpoint_id, detail, announced)
+select :kind, :now, l.endpoint_id, :detail, true from anzol.lane l
  where l.endpoint_id = any(:newly::uuid[]) and (not l."full" or l.endpoint_id = any(:drained::uuid[]))

@@ -1,2 +1,2 @@
-insert into anzol_incident (kind, at, endpoint, message_id, detail) values
-(?, ?, ?, ?, ?)
+insert into anzol_incident (kind, at, endpoint, message_id, detail, announced) values
+(?, ?, ?, ?, ?, ?)

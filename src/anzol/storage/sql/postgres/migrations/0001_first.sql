@@ -243,9 +243,10 @@ create table anzol.incident (
     endpoint_id uuid not null,
     message_id uuid,
     detail text not null,
-    telling_until bigint,
-    announced boolean not null default false -- to operational endpoints
+    telling_until bigint, -- 9223372036854775807: handlers have been told, or are not to be
+    announced boolean not null default false -- to operational endpoints, or not to be
 );
+create index incident_unannounced on anzol.incident (id) where not announced;
 
 create table anzol.outbox_source (
     id bigint generated always as identity primary key,
@@ -351,3 +352,11 @@ select l.endpoint_id,
           order by p.due_at, p.id limit 1)
     end as due_at
 from anzol.lane l join anzol.endpoint e on e.id = l.endpoint_id;
+
+-- Environments whose operational endpoints are told of incidents, and the customer that has those.
+create view anzol.operational as
+select c.environment, c.id as customer_id
+  from anzol.customer c
+ where c.uid = '~operational'
+   and exists (select from anzol.endpoint o
+                where o.customer_id = c.id and o.deleted_at is null and o.disabled is null);

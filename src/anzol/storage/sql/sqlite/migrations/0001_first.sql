@@ -231,9 +231,10 @@ create table anzol_incident (
     endpoint integer not null,
     message_id blob,
     detail text not null,
-    telling_until integer,
-    announced integer not null default 0 check (announced in (0, 1)) -- to operational endpoints
+    telling_until integer, -- 9223372036854775807: handlers have been told, or are not to be
+    announced integer not null default 0 check (announced in (0, 1)) -- to operational endpoints, or not to be
 );
+create index anzol_incident_unannounced on anzol_incident (id) where announced = 0;
 
 create table anzol_outbox_source (
     id integer primary key,
@@ -339,3 +340,11 @@ select l.endpoint,
           order by p.due_at limit 1)
     end as due_at
 from anzol_lane l join anzol_endpoint e on e.seq = l.endpoint;
+
+-- Environments whose operational endpoints are told of incidents, and the customer that has those.
+create view anzol_operational as
+select c.environment, c.id as customer_id
+  from anzol_customer c
+ where c.uid = '~operational'
+   and exists (select 1 from anzol_endpoint o
+                where o.customer_id = c.id and o.deleted_at is null and o.disabled is null);
