@@ -19,6 +19,7 @@ ENDPOINT: Final = "ep_"
 MESSAGE: Final = "msg_"
 ATTEMPT: Final = "atmpt_"
 SWEEP: Final = "qtask_"
+API_KEY: Final = "key_"
 
 WIDTH: Final = 22  # 62**22 > 2**128
 DIGITS: Final = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"

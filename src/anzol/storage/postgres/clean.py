@@ -15,6 +15,7 @@ from anzol import ids
 from anzol.lifecycle import Cause
 from anzol.storage.face import Retention
 from anzol.storage.keys import REQUESTS_KEPT
+from anzol.storage.postgres.customers import forget_customer
 from anzol.storage.postgres.lists import EARLIER
 from anzol.storage.postgres.recovery import judge_what_is_left, withdraw
 from anzol.storage.postgres.register import touch
@@ -55,8 +56,12 @@ async def clean(work: Work, retention: Retention, limit: int, sweep: Sweep) -> i
         lambda: sweep_messages(work, old(retention.messages)["before"], limit, sweep),
         remove_unwanted,
         lambda: sweep_attempts(work, old(retention.attempts), sweep),
+        lambda: work.run("audit_old", **old(retention.audit)),
         lambda: work.run("keys_old", **old(retention.keys)),
         lambda: work.run("slots_old", before=now - REQUESTS_KEPT, most=limit),
+        lambda: work.run("answers_old", before=now - REQUESTS_KEPT, most=limit),
+        lambda: work.run("revocations_old", most=limit),
+        lambda: work.run("portal_codes_old", most=limit),
         lambda: work.run("secrets_old", most=limit),
         lambda: work.run("endpoints_old", **old(max(retention.messages, retention.attempts))),
     )
@@ -94,8 +99,7 @@ async def erase(work: Work, customer_id: bytes, limit: int) -> int:
         return changed
     messages = await work.column("messages_to_erase", customer_id=customer_id, most=limit)
     if not messages:
-        gone = await work.run("customer_gone", customer_id=customer_id)
-        return gone + await work.run("customer_erased", customer_id=customer_id)
+        return await forget_customer(work, customer_id)
     locked = await work.column("messages_locked", messages=messages)
     changed = await work.run("pending_of_messages_gone", messages=locked, most=limit)
     return changed or await remove_locked(work, locked, limit)

@@ -10,6 +10,7 @@ from typing import Final
 from anzol.lifecycle import Cause
 from anzol.storage.face import Retention
 from anzol.storage.keys import REQUESTS_KEPT
+from anzol.storage.sqlite.customers import forget_customer
 from anzol.storage.sqlite.recovery import withdraw
 from anzol.storage.sqlite.register import touch
 from anzol.storage.sqlite.work import Work, encode
@@ -33,8 +34,12 @@ def clean(work: Work, retention: Retention, limit: int, sweep: Sweep) -> int:
         lambda: sweep_messages(work, before(work, retention.messages), limit, sweep),
         lambda: remove(work, work.gathered("messages_unwanted_old", **old(work, retention.unsubscribed, limit)), limit),
         lambda: work.run("attempts_old", **old(work, retention.attempts, limit)),
+        lambda: work.run("audit_old", **old(work, retention.audit, limit)),
         lambda: work.run("keys_old", **old(work, retention.keys, limit)),
         lambda: work.run("slots_old", before=work.now - REQUESTS_KEPT, most=limit),
+        lambda: work.run("answers_old", before=work.now - REQUESTS_KEPT, most=limit),
+        lambda: work.run("revocations_old", now=work.now, most=limit),
+        lambda: work.run("portal_codes_old", now=work.now, most=limit),
         lambda: work.run("secrets_old", now=work.now, most=limit),
         lambda: work.run("endpoints_old", **old(work, max(retention.messages, retention.attempts), limit)),
     )
@@ -76,7 +81,7 @@ def erase(work: Work, customer_id: bytes, limit: int) -> int:
     """Erase one page of a deleted customer's messages, whatever came of them, and the customer after the last."""
     messages = work.gathered("messages_to_erase", customer_id=customer_id, most=limit)
     if not messages:
-        return work.run("customer_gone", id=customer_id) + work.run("customer_erased", id=customer_id)
+        return forget_customer(work, customer_id)
     work.run("pending_of_messages_gone", messages=encode(messages))
     return remove(work, messages, limit)
 

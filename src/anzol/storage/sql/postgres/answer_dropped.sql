@@ -1,0 +1,1 @@
+delete from anzol.answer where slot = :slot and status is null

@@ -1,0 +1,1 @@
+update anzol.answer set status = :status, body = :body, created_at = :now where slot = :slot and status is null

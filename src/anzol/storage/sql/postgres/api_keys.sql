@@ -1,0 +1,6 @@
+select k.id, k.environment, k.name, k.hint, to_json(k.scopes)::text, k.created_at, k.created_by, k.expires_at, k.revoked_at,
+       k.used_at, k.number
+  from anzol.api_key k
+ where k.environment = :environment
+   and k.number < :after -- either way
+ order by k.number desc limit :most -- either way

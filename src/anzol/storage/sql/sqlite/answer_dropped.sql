@@ -1,0 +1,1 @@
+delete from anzol_answer where slot = :slot and status is null
