@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 from anzol.lifecycle import SweepState, Validation
-from anzol.model import UNSET, ApiKey, AuditEntry, EventTypeCard, Page, Sweep, Tally, Unset
+from anzol.model import UNSET, ApiKey, Attempt, AuditEntry, Endpoint, EventTypeCard, Page, Sweep, Tally, Unset
 
 # --- event types ----------------------------------------------------------------------------------------------------
 
@@ -283,4 +283,41 @@ class Counting(Protocol):
 
     async def tally_attempts(self, environment: str, endpoint_id: str, *, since: datetime, until: datetime) -> Tally:
         """Count an endpoint's attempts started within [since, until): succeeded and failed."""
+        ...
+
+
+# --- watching -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """Attempts in the order in which they were recorded, each with the mark right behind it.
+
+    ``mark`` is where to go on; ``more`` says that there is more at once.
+    """
+
+    items: tuple[tuple[Attempt, str], ...]
+    mark: str
+    more: bool
+
+
+class Watching(Protocol):
+    """Looking on while deliveries are made."""
+
+    async def recorded(
+        self, environment: str, *, customer: str | None = None, mark: str | None, reach: timedelta, limit: int
+    ) -> Recorded:
+        """Return attempts recorded since *mark*, none lost and none twice; with None only a mark of now.
+
+        Args:
+            customer: A uid: only this customer's.
+            reach: How long after its beginning an attempt may be recorded.
+
+        Raises:
+            InvalidValue: the mark is none.
+        """
+        ...
+
+    async def endpoints_of(self, environment: str, endpoint_ids: Sequence[str]) -> Mapping[str, Endpoint]:
+        """Return those of up to 250 endpoints that ever were, by id: deleted ones too."""
         ...

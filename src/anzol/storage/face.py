@@ -36,7 +36,7 @@ from anzol.model import (
     StoredMessage,
     Unset,
 )
-from anzol.storage.books import Access, Audit, Counting, EventTypes, Sweeps
+from anzol.storage.books import Access, Audit, Counting, EventTypes, Sweeps, Watching
 
 # --- accept ---------------------------------------------------------------------------------------------------------
 
@@ -725,7 +725,7 @@ class Probe:
     now: int
 
 
-class Storage(Accept, Deliver, Register, Read, EventTypes, Access, Audit, Sweeps, Counting, Protocol):
+class Storage(Accept, Deliver, Register, Read, EventTypes, Access, Audit, Sweeps, Counting, Watching, Protocol):
     """One database. Opened lazily, safe on any event loop and thread, and after a fork."""
 
     async def prepare(self, *, deployment: str) -> None:
