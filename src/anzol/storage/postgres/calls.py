@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 
+from anzol.actors import actor
 from anzol.clock import Clock, SystemClock
 from anzol.storage.forks import on_fork
 from anzol.storage.postgres.connections import Place, clashed, explained, lost
@@ -73,8 +74,14 @@ class Calls:
             AnzolError: as *act*, or what the database said.
         """
 
+        who = actor()  # now: at home it may be another thread, where nobody said who is acting
+
+        async def acting(work: Work) -> T:
+            work.actor = who
+            return await act(work, *arguments, **named)
+
         async def at_home(home: Home) -> T:
-            return await self.again(lambda: self._change(home, act, *arguments, **named))
+            return await self.again(lambda: self._change(home, acting))
 
         return await self.homes.run(at_home)
 

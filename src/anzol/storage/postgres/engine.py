@@ -8,15 +8,20 @@ from __future__ import annotations
 
 from anzol.clock import Clock, SystemClock
 from anzol.storage.postgres.accepting import Accepting
+from anzol.storage.postgres.accessing import Accessing
 from anzol.storage.postgres.connections import Place
 from anzol.storage.postgres.delivering import Delivering
 from anzol.storage.postgres.keeping import Keeping
 from anzol.storage.postgres.reading import Reading
-from anzol.storage.postgres.registering import Registering
+from anzol.storage.postgres.registering import Auditing, Cataloguing, Registering
+from anzol.storage.postgres.sweeping import Sweeping
+from anzol.storage.postgres.watching import Watching
 from anzol.storage.vault import Vault
 
 
-class PostgresStorage(Accepting, Delivering, Registering, Reading, Keeping):
+class PostgresStorage(
+    Accepting, Accessing, Delivering, Registering, Cataloguing, Auditing, Reading, Keeping, Sweeping, Watching
+):
     """One schema of a PostgreSQL database. Opened when first used; any thread, any event loop; anew after a fork.
 
     Args:

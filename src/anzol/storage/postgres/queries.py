@@ -1,5 +1,8 @@
 """The SQL of the PostgreSQL engine: every file of ``sql/postgres`` under its own name, read once, made ready to run.
 
+A file of a list goes to what is newest first. Its lines marked ``-- either way`` are turned round for a list that begins
+with the oldest.
+
 A file names its tables ``anzol.<table>`` and its values ``:name``. ``:now`` is the time: the database's own, or one
 that is given (a storage with a clock of its own, as tests have).
 """
@@ -15,6 +18,9 @@ from typing import Any, Final
 FOLDER: Final = files("anzol.storage") / "sql" / "postgres"
 COMMENT: Final = re.compile(r"--[^\n]*")
 CONDITIONS: Final = "-- conditions"
+EITHER_WAY: Final = re.compile(r".*-- either way$", re.MULTILINE)
+TURNING: Final = re.compile(r"<|>|\bdesc\b")
+TURNED: Final = {"<": ">", ">": "<", "desc": "asc"}
 VALUE: Final = re.compile(r"(?<![:\w]):([a-z_]+)")
 TABLE: Final = re.compile(r"\banzol\.(?=[a-z_])")
 # Of the statement, not of its transaction, which may be long; and no volatile function, which no index can serve.
@@ -45,15 +51,24 @@ def in_schema(text: str, schema: str) -> str:
 
 
 @lru_cache(maxsize=2000)
-def query(name: str, schema: str, timed: bool, conditions: tuple[str, ...] = ()) -> Query:
+def query(
+    name: str, schema: str, timed: bool, conditions: tuple[str, ...] = (), *, oldest_first: bool = False
+) -> Query:
     """Return a query ready to run.
 
     Args:
         timed: The time is given, as the value ``now``; else it is the database's.
         conditions: More of them, for the place that says ``-- conditions``: never made from what users give.
+        oldest_first: The other way round.
     """
     more = "".join(f" and {condition}" for condition in conditions)
-    return ready(read(name).replace(CONDITIONS, more), schema, timed)
+    text = turned(read(name)) if oldest_first else read(name)
+    return ready(text.replace(CONDITIONS, more), schema, timed)
+
+
+def turned(text: str) -> str:
+    """Return a list's query the other way round: what is greater than a place, the least first."""
+    return EITHER_WAY.sub(lambda line: TURNING.sub(lambda word: TURNED[word[0]], line[0]), text)
 
 
 def ready(text: str, schema: str, timed: bool) -> Query:

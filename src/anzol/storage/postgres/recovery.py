@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, Any, Final
 from anzol.errors import Conflict, NotFound
 from anzol.lifecycle import Cause, State, ends
 from anzol.model import Delivery, PauseRule
+from anzol.storage.auditing import narrowest, write_detail
 from anzol.storage.face import Progress, Selection
 from anzol.storage.postgres.lists import deliveries_of, filter_of, in_states
 from anzol.storage.postgres.read import endpoint_key, message_key, read_cursor, read_number, write_cursor
 from anzol.storage.postgres.register import hold_endpoint, keep_customer, look, touch
 from anzol.storage.postgres.search import FIRST, LAST
 from anzol.storage.postgres.texts import refuse_nul
-from anzol.storage.postgres.work import Work
+from anzol.storage.postgres.work import Work, note
 from anzol.storage.rows import rule_of
 
 if TYPE_CHECKING:
@@ -84,6 +85,7 @@ async def pause(
     scope = await scope_of(work, environment, customer, event_type, endpoint_id)
     number = (await work.the("pause_rule_new", "rule", **scope.values(), actor=actor))[0]
     judging = await apply(work, scope)
+    await note_rule(work, scope, "deliveries.paused", customer, endpoint_id)
     return rule_of(await work.the("pause_rule", "rule", id=number)), judging
 
 
@@ -101,7 +103,20 @@ async def resume(
         return 0, None
     scope = await scope_of(work, environment, customer, event_type, endpoint_id)
     gone = await work.run("pause_rules_gone", **scope.values())
-    return gone, await apply(work, scope) if gone else None
+    if not gone:
+        return 0, None
+    await note_rule(work, scope, "deliveries.resumed", customer, endpoint_id)
+    return gone, await apply(work, scope)
+
+
+async def note_rule(work: Work, scope: Scope, action: str, customer: str | None, endpoint_id: str | None) -> None:
+    """Write down who holds back, or no longer."""
+    detail = write_detail({"customer": customer, "event_type": scope.event_type, "endpoint": endpoint_id})
+    object_id = narrowest(scope.environment, endpoint_id, customer)
+    owner = scope.customer_id
+    if owner is None and scope.endpoint is not None:
+        owner = (await work.the("owner_of_endpoint", "endpoint", id=scope.endpoint))[0]
+    await note(work, scope.environment, action, object_id, owner, detail)
 
 
 async def apply(work: Work, scope: Scope) -> int | None:
@@ -229,6 +244,9 @@ async def resend(work: Work, environment: str, message_id: str, endpoint_id: str
         raise Conflict(f"The endpoint {endpoint_id} is deleted.")
     await make_due(work, message, endpoint)
     await touch(work, [endpoint])
+    owner = (await work.the("owner_of_endpoint", "endpoint", id=endpoint))[0]
+    detail = write_detail({"endpoint": endpoint_id})
+    await note(work, environment, "delivery.resent", message_id, owner, detail)
     (found,) = await deliveries_of(work, [(message, endpoint)])
     return found
 

@@ -7,7 +7,7 @@ lane is as its own says. In this order always: endpoints (by id), lanes (by id),
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from hashlib import blake2b
@@ -15,12 +15,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 from anzol import ids
 from anzol.errors import Conflict, InvalidValue, NotFound
-from anzol.lifecycle import Disabled
-from anzol.model import Customer, Endpoint, Secret, Unset
-from anzol.storage.face import EndpointChanges, NewEndpoint
+from anzol.lifecycle import Disabled, Incident
+from anzol.model import Endpoint, Secret, Unset
+from anzol.storage.auditing import COLUMNS, fields_changed, write_detail
+from anzol.storage.face import BY_HAND, EndpointChanges, NewEndpoint
+from anzol.storage.postgres.incidents import changed
 from anzol.storage.postgres.texts import refuse_nul
-from anzol.storage.postgres.work import Work
-from anzol.storage.rows import customer_of, endpoint_of, seal_headers, secret_of
+from anzol.storage.postgres.work import Work, note
+from anzol.storage.rows import endpoint_of, seal_headers, secret_of
 
 if TYPE_CHECKING:
     from asyncpg import Record
@@ -33,46 +35,24 @@ MICRO: Final = timedelta(microseconds=1)
 # --- customers
 
 
-async def put_customer(
-    work: Work,
-    environment: str,
-    uid: str,
-    name: str | Unset,
-    metadata: Mapping[str, str] | Unset,
-    throttle: int | Unset | None,
-) -> Customer:
-    """Make a customer if it is not there, and set what is given."""
-    refuse_nul(customer=uid, name="" if isinstance(name, Unset) else name)
-    customer_id = await make_customer(work, environment, uid)
-    if not isinstance(throttle, Unset):
-        await set_throttle(work, customer_id, throttle)
-    if not isinstance(name, Unset):
-        await work.run("customer_name", id=customer_id, value=name)
-    if not isinstance(metadata, Unset):
-        await work.run("customer_metadata", id=customer_id, metadata=json.dumps(dict(metadata)))
-    return customer_of(await find_customer(work, environment, uid))
-
-
-async def set_throttle(work: Work, customer_id: bytes, throttle: int | None) -> None:
-    """Set a customer's throttle; the holders of its lanes look again."""
-    lanes = await lock_lanes(work, await work.column("customer_endpoints", customer_id=customer_id))
-    if await work.run("customer_throttle", id=customer_id, throttle=throttle):
-        await look(work, lanes)
-
-
 async def make_customer(work: Work, environment: str, uid: str) -> bytes:
     """Return the id of a customer; make its row, or revive that of a deleted one, where there is none."""
+    return (await made_customer(work, environment, uid))[0]
+
+
+async def made_customer(work: Work, environment: str, uid: str) -> tuple[bytes, bool]:
+    """As `make_customer`; and say whether there was none."""
     while True:
         row = await work.one("customer_row", environment=environment, uid=uid)
         if row is not None and row[1] is None:
-            return bytes(row[0])
+            return bytes(row[0]), False
         if row is None:
             new = ids.derive(environment, uid)
             made = await work.one("customer_new", id=new, environment=environment, uid=uid)
         else:
             made = await work.one("customer_revived", id=row[0])
         if made is not None:
-            return bytes(made[0])
+            return bytes(made[0]), True
         # Somebody else has just made it, revived it, or taken it away: look again.
 
 
@@ -91,20 +71,6 @@ async def find_customer(work: Work, environment: str, uid: str) -> Record:
         NotFound: there is none.
     """
     return await work.the("customer", f"customer {uid!r} in {environment!r}", environment=environment, uid=uid)
-
-
-async def delete_customer(work: Work, environment: str, uid: str) -> bytes:
-    """Take a customer away: nothing is sent any more, its messages are to be erased; return its id."""
-    refuse_nul(customer=uid)
-    customer_id = bytes((await find_customer(work, environment, uid))[0])
-    await work.run("customer_outbox_gone", customer_id=customer_id)
-    await bury(work, await work.column("customer_endpoints", customer_id=customer_id))
-    # Locked from here on: no endpoint of it is made beside us.
-    await work.the("customer_locked", f"customer {uid!r} in {environment!r}", id=customer_id)
-    await bury(work, await work.column("customer_endpoints", customer_id=customer_id))  # made since then
-    for query in ("customer_keys_gone", "customer_rules_gone", "customer_deleted"):
-        await work.run(query, customer_id=customer_id)
-    return customer_id
 
 
 # --- endpoints
@@ -135,7 +101,15 @@ async def create_endpoint(work: Work, environment: str, endpoint: NewEndpoint, e
     await work.run("lane_new", endpoint=endpoint_id, parked=0 if endpoint.enabled else DISABLED)
     await work.run("lanes_pause", lanes=[endpoint_id])
     await add_secret(work, place, endpoint.secret)
+    await changed(work, Incident.ENDPOINT_CREATED, [endpoint_id])
+    await note_endpoint(work, place, "endpoint.created")
     return await show_endpoint(work, endpoint_id)
+
+
+async def note_endpoint(work: Work, place: Place, action: str, **detail: object) -> None:
+    """Write down who does this to an endpoint."""
+    shown = ids.show(ids.ENDPOINT, place.id)
+    await note(work, place.environment, action, shown, place.customer_id, write_detail(detail))
 
 
 def identity(place: Place) -> dict[str, Any]:
@@ -221,8 +195,12 @@ async def update_endpoint(work: Work, environment: str, endpoint_id: str, change
     if columns.get("uid") is not None:
         await work.one("customer_locked", id=place.customer_id)  # of two that take one uid, one comes first
         await refuse_taken(work, place, columns["uid"])
+    former = await work.the("endpoint_columns", "endpoint", id=place.id)
     await work.run("endpoint_changed", **(NOTHING | columns), id=place.id, given=list(columns))
+    await changed(work, Incident.ENDPOINT_UPDATED, [place.id])
     await look(work, [place.id])
+    changing = fields_changed(dict(zip(COLUMNS, former, strict=True)), columns)
+    await note_endpoint(work, place, "endpoint.updated", changed=changing)
     return await show_endpoint(work, place.id)
 
 
@@ -249,6 +227,7 @@ async def delete_endpoint(work: Work, environment: str, endpoint_id: str) -> Non
     """Make a tombstone of an endpoint."""
     place = await hold_endpoint(work, environment, endpoint_id)
     await bury(work, [place.id])
+    await note_endpoint(work, place, "endpoint.deleted")
 
 
 async def bury(work: Work, endpoints: Sequence[bytes]) -> None:
@@ -257,6 +236,7 @@ async def bury(work: Work, endpoints: Sequence[bytes]) -> None:
         return
     await work.run("endpoints_lock", endpoints=endpoints)
     await lock_lanes(work, endpoints)
+    await changed(work, Incident.ENDPOINT_DELETED, endpoints, detail=None)
     for query in ("endpoint_deleted", "endpoint_secrets_gone", "endpoint_rules_gone"):
         await work.run(query, endpoints=endpoints)
     await park(work, endpoints, DELETED)
@@ -265,17 +245,21 @@ async def bury(work: Work, endpoints: Sequence[bytes]) -> None:
 async def enable_endpoint(work: Work, environment: str, endpoint_id: str) -> Endpoint:
     """Let an endpoint have deliveries again, with a clean slate."""
     place = await hold_endpoint(work, environment, endpoint_id)
+    await changed(work, Incident.ENDPOINT_ENABLED, [place.id], disabled=True)
     await work.run("endpoint_enabled", id=place.id)
     await work.run("lane_clean", endpoint=place.id)
     await look(work, [place.id])
+    await note_endpoint(work, place, "endpoint.enabled")
     return await show_endpoint(work, place.id)
 
 
 async def disable_endpoint(work: Work, environment: str, endpoint_id: str, because: Disabled) -> Endpoint:
     """Park an endpoint."""
     place = await hold_endpoint(work, environment, endpoint_id)
+    await changed(work, Incident.ENDPOINT_DISABLED, [place.id], disabled=False, detail=BY_HAND)
     await work.run("endpoint_disabled", id=place.id, because=int(because))
     await park(work, [place.id], DISABLED)
+    await note_endpoint(work, place, "endpoint.disabled", because=because.name.lower())
     return await show_endpoint(work, place.id)
 
 
@@ -337,24 +321,11 @@ async def rotate_secret(
     await add_secret(work, place, secret)
     await work.run("endpoint_touched", id=place.id)
     await look(work, [place.id])
+    await note_endpoint(work, place, "secret.rotated", old_signs_for=int(keep_old.total_seconds()))
     return await secrets_of(work, environment, endpoint_id)
 
 
 # --- what else is registered
-
-
-async def sync_event_types(
-    work: Work, environment: str, event_types: Sequence[tuple[str, str, Mapping[str, object]]]
-) -> None:
-    """Store the declared catalog; what did not change is not written."""
-    refuse_nul(event_type=[name for name, _, _ in event_types], description=[text for _, text, _ in event_types])
-    await work.run(
-        "event_types",
-        environment=environment,
-        names=[name for name, _, _ in event_types],
-        descriptions=[description for _, description, _ in event_types],
-        schemas=[json.dumps({"1": schema}, sort_keys=True, separators=(",", ":")) for _, _, schema in event_types],
-    )
 
 
 async def add_outbox_source(work: Work, url: str) -> None:

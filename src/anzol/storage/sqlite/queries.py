@@ -1,19 +1,33 @@
-"""The SQL of the SQLite engine: every file of ``sql/sqlite`` under its own name, read once."""
+"""The SQL of the SQLite engine: every file of ``sql/sqlite`` under its own name, read once.
+
+A file of a list goes to what is newest first. Its lines marked ``-- either way`` are turned round for a list that begins
+with the oldest.
+"""
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from importlib.resources import files
 from typing import Final
 
 FOLDER: Final = files("anzol.storage") / "sql" / "sqlite"
 LARGEST: Final = 256  # rows in one statement; powers of two below it, so that the prepared ones are few
+EITHER_WAY: Final = re.compile(r".*-- either way$", re.MULTILINE)
+TURNING: Final = re.compile(r"<|>|\bdesc\b")
+TURNED: Final = {"<": ">", ">": "<", "desc": "asc"}
 
 
 @cache
 def sql(name: str) -> str:
     """Return the query of ``sql/sqlite/<name>.sql``."""
     return (FOLDER / f"{name}.sql").read_text(encoding="utf-8")
+
+
+@cache
+def turned(name: str) -> str:
+    """Return a list's query the other way round: what is greater than a place, the least first."""
+    return EITHER_WAY.sub(lambda line: TURNING.sub(lambda word: TURNED[word[0]], line[0]), sql(name))
 
 
 @cache

@@ -10,11 +10,12 @@ from anzol.clock import to_micros
 from anzol.errors import Conflict, NotFound
 from anzol.lifecycle import Cause, State, ends
 from anzol.model import Delivery, PauseRule
+from anzol.storage.auditing import narrowest, write_detail
 from anzol.storage.face import Progress, Selection
 from anzol.storage.rows import rule_of
 from anzol.storage.sqlite.read import delivery, endpoint_seq, filter_of, message_seq, read_cursor
 from anzol.storage.sqlite.register import find_endpoint, make_customer, touch
-from anzol.storage.sqlite.work import Work, encode
+from anzol.storage.sqlite.work import Work, encode, note
 
 SCANNED: Final = 10  # rows looked at for each that a page may change
 EARLIER: Final = 3_600_000_000  # microseconds by which a message's id may be older than its acceptance
@@ -47,7 +48,18 @@ def pause(
     if event_type is not None:
         work.run("pending_pause", **parts.values())
     apply_to_lanes(work, parts)
+    note_rule(work, environment, "deliveries.paused", parts, (customer, endpoint_id))
     return rule_of(work.the("pause_rule", "rule", id=number))
+
+
+def note_rule(work: Work, environment: str, action: str, parts: Parts, named: tuple[str | None, str | None]) -> None:
+    """Write down who holds back, or no longer. *named*: the customer and the endpoint."""
+    customer, endpoint_id = named
+    owner = parts.customer_id
+    if owner is None and endpoint_id is not None:
+        owner = work.the("owner_of_endpoint", "endpoint", id=ids.read(ids.ENDPOINT, endpoint_id))[0]
+    detail = write_detail({"customer": customer, "event_type": parts.event_type, "endpoint": endpoint_id})
+    note(work, environment, action, narrowest(environment, endpoint_id, customer), owner, detail)
 
 
 def resume(work: Work, environment: str, customer: str | None, event_type: str | None, endpoint_id: str | None) -> int:
@@ -60,6 +72,7 @@ def resume(work: Work, environment: str, customer: str | None, event_type: str |
         work.run("pending_resume", **parts.values())
     if gone:
         apply_to_lanes(work, parts)
+        note_rule(work, environment, "deliveries.resumed", parts, (customer, endpoint_id))
     return gone
 
 
@@ -119,7 +132,14 @@ def resend(work: Work, environment: str, message_id: str, endpoint_id: str) -> D
     else:
         work.run("pending_hurry", message=message, endpoint=endpoint, now=work.now)
     touch(work, [endpoint])
+    note_resent(work, environment, message_id, endpoint_id)
     return delivery(work, message, endpoint)
+
+
+def note_resent(work: Work, environment: str, message_id: str, endpoint_id: str) -> None:
+    """Write down who sends a message again."""
+    row = work.the("owner_of_endpoint", "endpoint", id=ids.read(ids.ENDPOINT, endpoint_id))
+    note(work, environment, "delivery.resent", message_id, bytes(row[0]), write_detail({"endpoint": endpoint_id}))
 
 
 def put_back(work: Work, ended: Sequence[Sequence[int]]) -> None:

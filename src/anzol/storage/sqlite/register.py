@@ -2,53 +2,40 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
 from hashlib import blake2b
 from typing import Any
 
 from anzol import ids
 from anzol.errors import Conflict, InvalidValue, NotFound
-from anzol.lifecycle import Disabled
-from anzol.model import Customer, Endpoint, Secret, Unset
-from anzol.storage.face import EndpointChanges, NewEndpoint
-from anzol.storage.rows import customer_of, endpoint_of, seal_headers, secret_of, write_schedule
-from anzol.storage.sqlite.work import Row, Work, encode
+from anzol.lifecycle import Disabled, Incident
+from anzol.model import Endpoint, Secret, Unset
+from anzol.storage.auditing import COLUMNS, fields_changed, write_detail
+from anzol.storage.face import BY_HAND, EndpointChanges, NewEndpoint
+from anzol.storage.rows import endpoint_of, seal_headers, secret_of, write_schedule
+from anzol.storage.sqlite.incidents import changed
+from anzol.storage.sqlite.work import Row, Work, encode, note
 
 DISABLED, PAUSED, DELETED = 1, 2, 4  # what parks a lane, added up
 
 
-def put_customer(
-    work: Work,
-    environment: str,
-    uid: str,
-    name: str | Unset,
-    metadata: Mapping[str, str] | Unset,
-    throttle: int | Unset | None,
-) -> Customer:
-    """Make a customer if it is not there, and set what is given."""
-    customer_id = make_customer(work, environment, uid)
-    if not isinstance(name, Unset):
-        work.run("customer_name", id=customer_id, name=name)
-    if not isinstance(metadata, Unset):
-        work.run("customer_metadata", id=customer_id, metadata=encode(dict(metadata)))
-    if not isinstance(throttle, Unset) and work.run("customer_throttle", id=customer_id, throttle=throttle):
-        touch(work, [endpoint for (endpoint,) in work.all("customer_endpoints", customer_id=customer_id)])
-    return customer_of(find_customer(work, environment, uid))
-
-
 def make_customer(work: Work, environment: str, uid: str) -> bytes:
     """Return the id of a customer; make its row, or revive that of a deleted one, where there is none."""
+    return made_customer(work, environment, uid)[0]
+
+
+def made_customer(work: Work, environment: str, uid: str) -> tuple[bytes, bool]:
+    """As `make_customer`; and say whether there was none."""
     number = work.environment(environment)
     row = work.one("customer_row", environment=number, uid=uid)
     if row is None:
         work.run("customer_new", id=ids.derive(environment, uid), environment=number, uid=uid, now=work.now)
-        return ids.derive(environment, uid)
+        return ids.derive(environment, uid), True
     customer_id, deleted_at = row
     if deleted_at is not None:
         work.run("customer_revived", id=customer_id, now=work.now)
-    return bytes(customer_id)
+    return bytes(customer_id), deleted_at is not None
 
 
 def find_customer(work: Work, environment: str, uid: str) -> Row:
@@ -58,17 +45,6 @@ def find_customer(work: Work, environment: str, uid: str) -> Row:
         NotFound: there is none.
     """
     return work.the("customer", f"customer {uid!r} in {environment!r}", environment=environment, uid=uid)
-
-
-def delete_customer(work: Work, environment: str, uid: str) -> bytes:
-    """Take a customer away: nothing is sent any more, its messages are to be erased; return its id."""
-    customer_id = bytes(find_customer(work, environment, uid)[0])
-    for (endpoint,) in work.all("customer_endpoints", customer_id=customer_id):
-        bury(work, endpoint)
-    for query in ("customer_outbox_gone", "customer_keys_gone", "customer_rules_gone"):
-        work.run(query, customer_id=customer_id)
-    work.run("customer_deleted", id=customer_id, now=work.now)
-    return customer_id
 
 
 def create_endpoint(work: Work, environment: str, endpoint: NewEndpoint, endpoint_id: bytes) -> Endpoint:
@@ -101,7 +77,14 @@ def create_endpoint(work: Work, environment: str, endpoint: NewEndpoint, endpoin
     work.run("lane_new", endpoint=seq, parked=0 if endpoint.enabled else DISABLED)
     work.run("lanes_pause", scope=encode([seq]))
     add_secret(work, Place(environment, customer_id, endpoint_id, seq), endpoint.secret)
+    changed(work, Incident.ENDPOINT_CREATED, seq)
+    note_endpoint(work, Place(environment, customer_id, endpoint_id, seq), "endpoint.created")
     return show_endpoint(work, seq)
+
+
+def note_endpoint(work: Work, place: Place, action: str, **detail: object) -> None:
+    """Write down who does this to an endpoint."""
+    note(work, place.environment, action, ids.show(ids.ENDPOINT, place.id), place.customer_id, write_detail(detail))
 
 
 def refuse_taken(work: Work, customer_id: bytes, uid: str | None, but: int) -> None:
@@ -160,11 +143,20 @@ def update_endpoint(work: Work, environment: str, endpoint_id: str, changes: End
     columns = changed_columns(work, place, changes)
     if isinstance(columns.get("uid"), str):
         refuse_taken(work, place.customer_id, columns["uid"], place.seq)
+    changing = changed_fields(work, place, columns)
     for column, value in columns.items():
         work.run(f"endpoint_set_{column}", seq=place.seq, value=value)
     work.run("endpoint_updated", seq=place.seq, now=work.now)
+    changed(work, Incident.ENDPOINT_UPDATED, place.seq)
+    note_endpoint(work, place, "endpoint.updated", changed=changing)
     touch(work, [place.seq])
     return show_endpoint(work, place.seq)
+
+
+def changed_fields(work: Work, place: Place, columns: dict[str, Any]) -> list[str]:
+    """Return the names of columns that will be others, before they are."""
+    row = work.the("endpoint_columns", "endpoint", seq=place.seq)
+    return fields_changed(dict(zip(COLUMNS, row, strict=True)), columns)
 
 
 def changed_columns(work: Work, place: Place, changes: EndpointChanges) -> dict[str, Any]:
@@ -196,11 +188,14 @@ def touch(work: Work, lanes: Sequence[int]) -> None:
 
 def delete_endpoint(work: Work, environment: str, endpoint_id: str) -> None:
     """Make a tombstone of an endpoint."""
-    bury(work, find_endpoint(work, environment, endpoint_id).seq)
+    place = find_endpoint(work, environment, endpoint_id)
+    bury(work, place.seq)
+    note_endpoint(work, place, "endpoint.deleted")
 
 
 def bury(work: Work, seq: int) -> None:
     """Keep of an endpoint what the history shows; its secrets go."""
+    changed(work, Incident.ENDPOINT_DELETED, seq, detail=None)
     work.run("endpoint_deleted", seq=seq, now=work.now)
     work.run("endpoint_secrets_gone", endpoint=seq)
     work.run("endpoint_rules_gone", endpoint=seq)
@@ -211,18 +206,22 @@ def bury(work: Work, seq: int) -> None:
 def enable_endpoint(work: Work, environment: str, endpoint_id: str) -> Endpoint:
     """Let an endpoint have deliveries again, with a clean slate."""
     place = find_endpoint(work, environment, endpoint_id)
+    changed(work, Incident.ENDPOINT_ENABLED, place.seq, disabled=True)
     work.run("endpoint_enabled", seq=place.seq, now=work.now)
     work.run("lane_clean", endpoint=place.seq)
     touch(work, [place.seq])
+    note_endpoint(work, place, "endpoint.enabled")
     return show_endpoint(work, place.seq)
 
 
 def disable_endpoint(work: Work, environment: str, endpoint_id: str, because: Disabled) -> Endpoint:
     """Park an endpoint."""
     place = find_endpoint(work, environment, endpoint_id)
+    changed(work, Incident.ENDPOINT_DISABLED, place.seq, disabled=False, detail=BY_HAND)
     work.run("endpoint_disable", endpoint=place.seq, because=int(because), now=work.now)
     work.run("lane_park", endpoint=place.seq, flag=DISABLED, now=work.now)
     work.nudging = True
+    note_endpoint(work, place, "endpoint.disabled", because=because.name.lower())
     return show_endpoint(work, place.seq)
 
 
@@ -252,17 +251,8 @@ def rotate_secret(
     add_secret(work, place, secret)
     work.run("endpoint_updated", seq=place.seq, now=work.now)
     touch(work, [place.seq])
+    note_endpoint(work, place, "secret.rotated", old_signs_for=int(keep_old.total_seconds()))
     return secrets_of(work, environment, endpoint_id)
-
-
-def sync_event_types(
-    work: Work, environment: str, event_types: Sequence[tuple[str, str, Mapping[str, object]]]
-) -> None:
-    """Store the declared catalog; what did not change is not written."""
-    number = work.environment(environment)
-    for name, description, schema in event_types:
-        text = json.dumps({"1": schema}, sort_keys=True, separators=(",", ":"))
-        work.run("event_type", environment=number, name=name, description=description, schemas=text, now=work.now)
 
 
 def add_outbox_source(work: Work, url: str) -> None:

@@ -12,10 +12,11 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
+from anzol.actors import CODE
 from anzol.circuit import CircuitRules
 from anzol.errors import NotFound
 from anzol.storage.face import Content
-from anzol.storage.sqlite.queries import chunks, repeated, sql
+from anzol.storage.sqlite.queries import chunks, repeated, sql, turned
 from anzol.storage.vault import Vault
 
 Row = tuple[Any, ...]
@@ -34,16 +35,17 @@ class Work:
     """What an operation may use while its transaction is open; made anew for each transaction.
 
     ``fresh`` gathers the contents of messages accepted in it, by seq; ``recent`` has those of earlier ones. ``nudging``
-    says that its commit makes work for workers.
+    says that its commit makes work for workers. ``actor`` is who does what is being done.
     """
 
-    __slots__ = ("_environments", "_numbers", "connection", "fresh", "now", "nudging", "recent", "vault")
+    __slots__ = ("_environments", "_numbers", "actor", "connection", "fresh", "now", "nudging", "recent", "vault")
 
     def __init__(self, connection: sqlite3.Connection, now: int, vault: Vault, recent: dict[int, Content]) -> None:
         self.connection = connection
         self.now = now
         self.vault = vault
         self.recent = recent
+        self.actor = CODE
         self.fresh: dict[int, Content] = {}
         self.nudging = False
         self._numbers: dict[str, int] = {}
@@ -73,10 +75,13 @@ class Work:
         """Return every row, one step each: for a few."""
         return self.connection.execute(sql(query), values).fetchall()
 
-    def listed(self, query: str, conditions: Sequence[str], **values: object) -> list[Row]:
+    def listed(
+        self, query: str, conditions: Sequence[str], *, oldest_first: bool = False, **values: object
+    ) -> list[Row]:
         """As `all`, with more conditions where the query says ``-- conditions``: never made from what users give."""
         more = "".join(f" and {condition}" for condition in conditions)
-        return self.connection.execute(sql(query).replace("-- conditions", more), values).fetchall()
+        text = turned(query) if oldest_first else sql(query)
+        return self.connection.execute(text.replace("-- conditions", more), values).fetchall()
 
     def gathered(self, query: str, **values: object) -> list[Any]:
         """Return what a query gives as one JSON array."""
@@ -143,3 +148,19 @@ class Work:
 def give_back(work: Work, me: int, lanes: Sequence[int]) -> None:
     """Free lanes that are held; each is due when its next delivery is, or its circuit lets a probe through."""
     work.run("lanes_release", me=me, lanes=encode(lanes), now=work.now, farthest=FARTHEST)
+
+
+def note(
+    work: Work, environment: str, action: str, object_id: str, customer_id: bytes | None = None, detail: str = "{}"
+) -> None:
+    """Write down who does what, for `anzol.storage.books.Audit`; *detail* is JSON without secrets."""
+    work.run(
+        "audit_new",
+        environment=work.environment(environment),
+        now=work.now,
+        actor=work.actor,
+        action=action,
+        object=object_id,
+        customer_id=customer_id,
+        detail=detail,
+    )

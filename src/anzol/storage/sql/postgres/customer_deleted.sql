@@ -1,3 +1,3 @@
 update anzol.customer
-   set deleted_at = :now, name = '', metadata = '{}', throttle = null, erase_through = :now
+   set deleted_at = :now, updated_at = :now, name = '', metadata = '{}', throttle = null, erase_through = :now
  where id = :customer_id

@@ -1,1 +1,1 @@
-update anzol_customer set deleted_at = null, created_at = :now where id = :id
+update anzol_customer set deleted_at = null, created_at = :now, updated_at = :now where id = :id

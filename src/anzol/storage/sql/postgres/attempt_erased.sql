@@ -1,0 +1,1 @@
+update anzol.attempt set response_headers = '[]', response_body = '', note = 'erased' where id = :id

@@ -1,0 +1,1 @@
+delete from anzol.customer where id = :id

@@ -1,1 +1,0 @@
-update anzol.customer set metadata = :metadata where id = :id

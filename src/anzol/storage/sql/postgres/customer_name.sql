@@ -1,1 +1,0 @@
-update anzol.customer set name = :value where id = :id

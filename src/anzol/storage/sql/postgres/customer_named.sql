@@ -1,0 +1,1 @@
+select environment, uid from anzol.customer where id = :id

@@ -1,0 +1,1 @@
+select id, deleted_at from anzol.customer where environment = :environment and uid = :uid for update

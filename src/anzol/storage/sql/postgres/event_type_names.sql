@@ -1,0 +1,1 @@
+select name from anzol.event_type where environment = :environment

@@ -1,0 +1,2 @@
+select name, description, schemas, declared, group_name, archived, deprecated, to_json(feature_flags), validation, created_at, updated_at
+  from anzol.event_type where environment = :environment and name = :name

@@ -1,0 +1,2 @@
+insert into anzol_audit (environment, at, actor, action, object, customer_id, detail)
+values (:environment, :now, :actor, :action, :object, :customer_id, :detail)

@@ -1,1 +1,0 @@
-update anzol_customer set metadata = :metadata where id = :id

@@ -1,1 +1,0 @@
-update anzol_customer set name = :name where id = :id

@@ -1,0 +1,1 @@
+update anzol_customer set uid = :uid, updated_at = :now where id = :id

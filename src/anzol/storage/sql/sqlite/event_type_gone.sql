@@ -1,0 +1,1 @@
+delete from anzol_event_type where environment = :environment and name = :name

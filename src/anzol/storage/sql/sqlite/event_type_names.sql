@@ -1,0 +1,1 @@
+select name, declared from anzol_event_type where environment = :environment

@@ -1,0 +1,1 @@
+select customer_id from anzol_endpoint where id = :id

@@ -1,0 +1,1 @@
+select id, endpoint from anzol_pending where message = :message order by id limit :most
