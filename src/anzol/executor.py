@@ -101,28 +101,30 @@ class Executor:
         """Draw the conclusions for the lane."""
         took = lane.answered(claim, self._clock.monotonic())
         if reply.outcome is Outcome.OK:
-            self._succeeded(lane)
+            self._succeeded(lane, claim)
         elif reply.outcome is not Outcome.PROXY_ERROR:
-            self._failed(lane, reply, now)
+            self._failed(lane, claim, reply, now)
         if lane.slow and took < self._rules.slow_after and reply.status is not None:
             lane.tenure.quick(lane)
 
-    def _succeeded(self, lane: Lane) -> None:
+    def _succeeded(self, lane: Lane, claim: Claim) -> None:
         lane.concurrency.succeeded()
         if lane.circuit is HEALTHY:
             return
         was_open = lane.circuit.open_until is not None
         lane.circuit = HEALTHY
-        told = [incident(Incident.ENDPOINT_RECOVERED, lane, "It answers again.")] if was_open else []
+        message_id, again = claim.content.message_id, "It answers again."
+        told = [incident(Incident.ENDPOINT_RECOVERED, lane, again, message_id)] if was_open else []
         lane.tenure.settlement.add_health(lane, *told)
 
-    def _failed(self, lane: Lane, reply: Reply, now: int) -> None:
+    def _failed(self, lane: Lane, claim: Claim, reply: Reply, now: int) -> None:
         lane.concurrency.failed(reply.outcome, reply.status)
         was_closed = lane.circuit.open_until is None
         lane.circuit = lane.circuit.failed(now, self._rules.circuit, self._chance)
         told = []
         if was_closed and lane.circuit.open_until is not None:
-            told.append(incident(Incident.ENDPOINT_FAILING, lane, failing(lane, reply)))
+            message_id = claim.content.message_id
+            told.append(incident(Incident.ENDPOINT_FAILING, lane, failing(lane, reply), message_id))
         because = self._disabled(lane, reply, now)
         if because is not None and lane.active:
             lane.active = False

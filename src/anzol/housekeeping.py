@@ -1,18 +1,21 @@
-"""What a worker does beside delivering: reap dead workers, tell incidents, move outbox rows, forget what is old."""
+"""What a worker does beside delivering: reap dead workers, tell and announce incidents, move outbox rows, forget what is
+old, carry on sweeps.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from typing import Final, Protocol
 
+from anzol.announcements import announcement
 from anzol.clock import Clock, to_micros
-from anzol.errors import StorageError
+from anzol.errors import KeyConflict, StorageError
 from anzol.model import Report
 from anzol.rules import DeliveryRules
-from anzol.storage.face import Retention, Storage
+from anzol.storage.face import Retention, Storage, Unannounced
 from anzol.telemetry import Trouble
 
 log = logging.getLogger("anzol.worker")
@@ -27,6 +30,10 @@ PIECE: Final = 500  # rows that one piece of cleaning changes at most
 PIECES: Final = 200  # pieces in one go
 BREATH: Final = 0.05  # seconds between pieces, which leave storage to others
 INCIDENTS: Final = 20
+ATTEND: Final = 50.0  # if no nudge came: an idle worker asks little
+REST: Final = 1.0  # seconds between two looks, however often there may be something
+ANNOUNCED: Final = 100  # incidents announced together
+SWEPT: Final = 200  # deliveries that one page of a sweep changes at most
 PATIENCE: Final = 30.0  # seconds that a handler may take
 GIVE_UP_TELLING: Final = timedelta(hours=1)
 
@@ -62,7 +69,10 @@ class Housekeeper:
         self._retention = retention
         self._relay = relay
         self._tell = tell
+        self.me: int | None = None  # the worker's number, while it has a lease
         self.deaths = asyncio.Event()
+        self.news = asyncio.Event()
+        self.sweeps = asyncio.Event()
         self.incidents = asyncio.Event()
         self.arrivals = asyncio.Event()
 
@@ -71,10 +81,23 @@ class Housekeeper:
         async with asyncio.TaskGroup() as chores:
             chores.create_task(self._regularly(self.reap, REAP, self.deaths))
             chores.create_task(self._regularly(self.clean, CLEAN))
+            chores.create_task(self._regularly(self.announce, ATTEND, self.news, rest=REST))
+            chores.create_task(self._regularly(self.sweep, ATTEND, self.sweeps, rest=REST))
             if self._tell is not None:
                 chores.create_task(self._regularly(self.tell, TELL, self.incidents))
             if self._relay is not None:
                 chores.create_task(self._regularly(self.move, MOVE, self.arrivals))
+
+    def nudge(self) -> None:
+        """Say that there may be something to do."""
+        self.arrivals.set()
+        self.news.set()
+        self.sweeps.set()
+
+    def happened(self) -> None:
+        """Say that incidents were written."""
+        self.incidents.set()
+        self.news.set()
 
     async def reap(self) -> None:
         """Clear away workers that died, and say so."""
@@ -86,6 +109,8 @@ class Housekeeper:
                 reaped.interrupted,
                 reaped.exhausted,
             )
+        if reaped.exhausted:
+            self.happened()
 
     async def clean(self) -> None:
         """Forget what is old, piece by piece."""
@@ -106,6 +131,45 @@ class Housekeeper:
             told = [report.id for report in reports if await self._told(self._tell, report)]
             await self._storage.tell_incidents(told)
 
+    async def announce(self) -> bool:
+        """Send operational endpoints what has happened; return whether anything had."""
+        announced = False
+        while found := await self._storage.unannounced(ANNOUNCED):
+            await self._announced(found)
+            announced = True
+        return announced
+
+    async def _announced(self, found: Sequence[Unannounced]) -> None:
+        now = self._clock.micros()
+        made = {incident.id: message for incident in found if (message := announcement(incident, now)) is not None}
+        answers = await self._storage.accept_many([*made.values()])
+        failed = {}
+        for number, answer in zip(made, answers, strict=True):
+            # Another worker that announced it saw another attempt as the last one.
+            if isinstance(answer, Exception) and not isinstance(answer, KeyConflict):
+                failed[number] = answer
+        await self._storage.announced([incident.id for incident in found if incident.id not in failed])
+        for error in failed.values():
+            raise error
+
+    async def sweep(self) -> None:
+        """Carry on what was begun for many; between two pages storage is left to others as long as one took."""
+        while self.me is not None:
+            began = self._clock.monotonic()
+            if not await self._advance(self.me):
+                return
+            await asyncio.sleep(max(BREATH, self._clock.monotonic() - began))
+
+    async def _advance(self, me: int) -> bool:
+        return await self._storage.advance_sweep(me, limit=SWEPT, term=self._rules.term)
+
+    async def attend(self, me: int) -> bool:
+        """Announce and sweep all there is, now; return whether there was anything."""
+        attended = await self.announce()
+        while await self._advance(me):
+            attended = True
+        return attended
+
     async def _told(self, tell: Tell, report: Report) -> bool:
         """Tell one incident; return whether it is done with. One that fails is told again, for an hour."""
         try:
@@ -118,9 +182,18 @@ class Housekeeper:
         return True
 
     async def _regularly(
-        self, chore: Callable[[], Awaitable[None]], pace: float, nudge: asyncio.Event | None = None
+        self,
+        chore: Callable[[], Awaitable[object]],
+        pace: float,
+        nudge: asyncio.Event | None = None,
+        *,
+        rest: float = 0.0,
     ) -> None:
-        """Do a chore now and at every pace, or when nudged; its errors are logged, and it is tried again."""
+        """Do a chore now and at every pace, or when nudged; its errors are logged, and it is tried again.
+
+        Args:
+            rest: Seconds until it is done again at the soonest.
+        """
         nudge, trouble = nudge or asyncio.Event(), Trouble(log)
         while True:
             nudge.clear()
@@ -131,6 +204,8 @@ class Housekeeper:
                 trouble.tell("%s failed; it is tried again: %s", chore.__name__.capitalize(), error)
             except Exception:
                 log.exception("%s failed; it is tried again.", chore.__name__.capitalize())
+            if rest:
+                await asyncio.sleep(rest)
             try:
                 async with asyncio.timeout(pace):
                     await nudge.wait()

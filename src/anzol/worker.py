@@ -129,7 +129,7 @@ class Worker:
     def _awake(self) -> None:
         self._nudged = False
         self._wake.set()
-        self._housekeeper.arrivals.set()
+        self._housekeeper.nudge()
 
     async def _serve(self) -> None:
         """Work under one lease, from its beginning to its loss or to the stop."""
@@ -143,9 +143,12 @@ class Worker:
         writing = asyncio.create_task(tenure.settlement.run())
         beating = asyncio.create_task(self._beat(tenure, dispatcher))
         self.serving.set()
+        self._housekeeper.me = tenure.me
+        self._housekeeper.sweeps.set()
         try:
             await self._dispatched(dispatcher)
             self.serving.clear()
+            self._housekeeper.me = None
             if dispatcher.lost:
                 self._outlive(tenure, turns, writing)
                 self._housekeeper.deaths.set()  # its claims are due again now, not at the next regular look
@@ -199,7 +202,7 @@ class Worker:
             host=socket.gethostname(), pid=os.getpid(), version=user_agent().partition("/")[2], term=self._rules.term
         )
         settlement = Settlement(
-            self._storage, me, self._rules, relieved=self._wake.set, told=self._housekeeper.incidents.set
+            self._storage, me, self._rules, relieved=self._wake.set, told=self._housekeeper.happened
         )
         tenure = Tenure(me, settlement, self._wake, self._rules)
         tenure.expires = began + self._rules.term.total_seconds()
@@ -320,7 +323,7 @@ class Worker:
                 continue
             await turns.finished()
             await tenure.settlement.flush()
-            if not brought and not dispatcher.more:
+            if not brought and not dispatcher.more and not await self._housekeeper.attend(tenure.me):
                 break
         for lane in tenure.lanes.values():
             tenure.give_back(lane)

@@ -16,16 +16,19 @@ from anzol.lifecycle import Cause, Incident, Outcome
 from anzol.model import Report
 from anzol.sender import Reply, Request, Timing
 from anzol.storage.face import (
+    Accepted,
     Claim,
     Content,
     Dispatched,
     Grant,
     LaneHealth,
     NewIncident,
+    NewMessage,
     Order,
     Profile,
     Reaped,
     Settled,
+    Unannounced,
 )
 
 POLICY = Policy.allowing("127.0.0.0/8")
@@ -106,6 +109,11 @@ class Memory:
         self.ended: dict[int, Cause] = {}
         self.incidents: list[NewIncident] = []
         self.telling: list[Report] = []
+        self.unannounced_: list[Unannounced] = []
+        self.accepted: list[NewMessage] = []
+        self.refused: dict[str, Exception] = {}  # by event type
+        self.swept_by: list[int] = []
+        self.pages = 0  # of sweeps, left
         self.fenced: list[int] = []
         self.forgotten: list[int] = []
         self.failing: list[Exception] = []
@@ -326,6 +334,27 @@ class Memory:
     async def tell_incidents(self, told: Sequence[int]) -> None:
         self._called("tell_incidents")
         self.forgotten += told
+
+    async def unannounced(self, limit: int) -> Sequence[Unannounced]:
+        self._called("unannounced")
+        return self.unannounced_[:limit]
+
+    async def announced(self, sent: Sequence[int]) -> None:
+        self._called("announced")
+        self.unannounced_ = [one for one in self.unannounced_ if one.id not in sent]
+
+    async def accept_many(self, messages: Sequence[NewMessage]) -> Sequence[Accepted | Exception]:
+        self._called("accept_many")
+        answers = [self.refused.get(one.event_type) or Accepted(one.id) for one in messages]
+        accepted = zip(messages, answers, strict=True)
+        self.accepted += [message for message, answer in accepted if isinstance(answer, Accepted)]
+        return answers
+
+    async def advance_sweep(self, me: int, *, limit: int, term: timedelta) -> bool:
+        self._called("advance_sweep")
+        self.swept_by.append(me)
+        self.pages -= (had := self.pages > 0)
+        return had
 
     async def clean(self, *_: object, limit: int) -> int:
         self._called("clean")

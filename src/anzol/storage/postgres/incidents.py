@@ -43,4 +43,5 @@ async def changed(
 ) -> None:
     """Keep what people do to endpoints, to be announced; *disabled*: only of those that are, or are not, just now."""
     values = {"endpoints": endpoints, "disabled": disabled, "detail": detail}
-    await work.run("incidents_changed", kind=int(kind), **values)
+    kept = await work.run("incidents_changed", kind=int(kind), **values)
+    work.nudging = work.nudging or bool(kept)

@@ -53,7 +53,8 @@ async def resign(work: Work, me: int) -> None:
     if claims:
         await work.run("claims_unclaim", claims=claims)
     lanes = await free(work, me)
-    work.nudging = work.nudging or bool(lanes)
+    left = bool(lanes) or await work.one("sweeps_held", me=me) is not None
+    work.nudging = work.nudging or left
 
 
 async def free(work: Work, me: int) -> list[bytes]:

@@ -59,4 +59,5 @@ def changed(
 ) -> None:
     """Keep what people do to an endpoint, to be announced; *disabled*: only if it is, or is not, just now."""
     values = {"endpoint": endpoint, "disabled": disabled, "detail": detail}
-    work.run("incidents_changed", kind=int(kind), now=work.now, **values)
+    kept = work.run("incidents_changed", kind=int(kind), now=work.now, **values)
+    work.nudging = work.nudging or bool(kept)

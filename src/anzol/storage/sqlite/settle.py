@@ -175,7 +175,8 @@ def resign(work: Work, me: int) -> None:
     work.run("lanes_unclaim", me=me, lanes=encode(lanes))
     give_back(work, me, lanes)
     work.run("worker_gone", me=me)
-    work.nudging = work.nudging or bool(lanes)
+    left = bool(lanes) or work.one("sweeps_held", me=me) is not None
+    work.nudging = work.nudging or left
 
 
 def reap(work: Work, most_interruptions: int) -> Reaped:

@@ -1,6 +1,7 @@
 -- The running sweep that has waited longest of those that no other live worker holds; nobody else has it meanwhile. A term
 -- that ends further ahead than two is of a clock that was set back, and does not count.
-select s.id, s.environment, s.kind, c.uid, c.deleted_at is not null, s.endpoint, s.scope, s.place, s.result
+select s.id, s.environment, s.kind, c.uid, s.customer_id is not null and (c.id is null or c.deleted_at is not null),
+       s.endpoint, s.scope, s.place, s.result
   from anzol.sweep s left join anzol.customer c on c.id = s.customer_id
  where s.state = 0
    and (s.holder is null or s.holder = :me or s.held_until <= :now or s.held_until > :now + 2 * :term::bigint
