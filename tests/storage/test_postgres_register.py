@@ -16,7 +16,7 @@ from anzol.errors import Conflict, InvalidValue, NotFound
 from anzol.lifecycle import Cause, Disabled, State
 from anzol.storage import pages
 from anzol.storage.face import EndpointChanges, NewEndpoint, Retention, Selection
-from anzol.storage.postgres import clean, fanout, recovery, register, registering
+from anzol.storage.postgres import clean, customers, fanout, recovery, register, registering
 from tests.contract.conftest import ENVIRONMENT, Scene, Worker, beside, raw
 from tests.storage.stage import LONG, TERM, Stage, begin
 
@@ -92,7 +92,7 @@ async def test_a_customer_that_is_just_being_made_is_waited_for(office: Office, 
 async def test_an_endpoint_made_while_its_customer_is_deleted_is_of_a_new_customer(office: Office) -> None:
     first = await office.here.endpoint()
     async with office.stage.open() as hand:
-        await register.delete_customer(hand.work, ENVIRONMENT, "acme")
+        await customers.delete_customer(hand.work, ENVIRONMENT, "acme")
         making = begin(office.there.endpoint())
         await hand.blocks(making)
         await hand.commit()

@@ -31,8 +31,6 @@ if TYPE_CHECKING:
     from anzol.lifecycle import State
     from anzol.model import Match, Message, PauseRule
 
-ACTOR = "anzol"
-
 
 def register(program: typer.Typer) -> None:
     """Add this family's commands."""
@@ -225,7 +223,7 @@ def pause(
 
     Those that wait and those to come. Without --yes it only says what would be.
     """
-    from anzol.cli.opening import run
+    from anzol.cli.opening import me, run
     from anzol.cli.screen import Screen
 
     meant = named(customer, endpoint, event_type, everything=everything)
@@ -238,7 +236,7 @@ def pause(
 
     async def work(webhooks: Webhooks) -> PauseRule:
         return await webhooks.pause(
-            customer=customer, event_type=event_type, endpoint=endpoint, everything=everything, actor=ACTOR
+            customer=customer, event_type=event_type, endpoint=endpoint, everything=everything, actor=me()
         )
 
     screen = Screen(as_json=json)

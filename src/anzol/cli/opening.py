@@ -6,11 +6,13 @@ In order: ``--app``; ``--database``; ANZOL_DATABASE_URL; the app that `fastapi r
 from __future__ import annotations
 
 import asyncio
+import getpass
 import os
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 
+from anzol.actors import acting
 from anzol.cli.discovery import find, load
 from anzol.errors import AppError, InvalidValue, StorageError
 from anzol.storage.places import SqlitePlace
@@ -34,7 +36,16 @@ def run(work: Callable[[Webhooks], Awaitable[T]], app: str | None, database: str
     webhooks = opened(app, database)
     if not fresh:
         check_there(webhooks.settings)
-    return asyncio.run(closing(webhooks, work))
+    with acting(me()):
+        return asyncio.run(closing(webhooks, work))
+
+
+def me() -> str:
+    """Return who is acting: ``cli:`` and the user's name on this machine, ``cli`` where he has none."""
+    try:
+        return f"cli:{getpass.getuser()}"
+    except (OSError, KeyError, ImportError):  # a container's user is often a bare number
+        return "cli"
 
 
 async def closing(webhooks: Webhooks, work: Callable[[Webhooks], Awaitable[T]]) -> T:
