@@ -1,5 +1,6 @@
-"""What a worker does beside delivering: reap dead workers, tell and announce incidents, move outbox rows, forget what is
-old, carry on sweeps.
+"""What a worker does beside delivering.
+
+It reaps dead workers, tells and announces incidents, moves outbox rows, carries on sweeps, and forgets what is old.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeGuard
 
 from anzol.announcements import announcement
 from anzol.clock import Clock, to_micros
@@ -142,12 +143,8 @@ class Housekeeper:
     async def _announced(self, found: Sequence[Unannounced]) -> None:
         now = self._clock.micros()
         made = {incident.id: message for incident in found if (message := announcement(incident, now)) is not None}
-        answers = await self._storage.accept_many([*made.values()])
-        failed = {}
-        for number, answer in zip(made, answers, strict=True):
-            # Another worker that announced it saw another attempt as the last one.
-            if isinstance(answer, Exception) and not isinstance(answer, KeyConflict):
-                failed[number] = answer
+        answers = zip(made, await self._storage.accept_many([*made.values()]), strict=True)
+        failed = {number: answer for number, answer in answers if is_failure(answer)}
         await self._storage.announced([incident.id for incident in found if incident.id not in failed])
         for error in failed.values():
             raise error
@@ -211,3 +208,11 @@ class Housekeeper:
                     await nudge.wait()
             except TimeoutError:
                 pass
+
+
+def is_failure(answer: object) -> TypeGuard[Exception]:
+    """Say whether an incident was not announced.
+
+    Of a conflict somebody else was first, and saw another attempt as the last one.
+    """
+    return isinstance(answer, Exception) and not isinstance(answer, KeyConflict)

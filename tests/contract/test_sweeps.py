@@ -181,7 +181,11 @@ async def test_no_two_live_workers_carry_on_one_sweep(scene: Scene) -> None:
     await exhausted(scene, one, 4)
     await begin(scene, "recover", customer="acme")
 
-    turns = [await advance(scene, one.me, limit=1), await advance(scene, other.me), await advance(scene, one.me, limit=1)]
+    turns = [
+        await advance(scene, one.me, limit=1),
+        await advance(scene, other.me),
+        await advance(scene, one.me, limit=1),
+    ]
 
     assert turns == [True, False, True]
     assert (await scene.states()).count(State.PENDING) == 2

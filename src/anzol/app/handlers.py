@@ -14,7 +14,7 @@ from anzol.model import Report
 
 Handler = Callable[[Report], Awaitable[Any] | Any]
 H = TypeVar("H", bound=Handler)
-LABELS: Final = {incident.label: incident for incident in Incident}
+LABELS: Final = {incident.label: incident for incident in Incident if incident <= Incident.ENDPOINT_FULL}
 
 
 class Handlers:

@@ -63,6 +63,8 @@ async def clean(work: Work, retention: Retention, limit: int, sweep: Sweep) -> i
         lambda: work.run("revocations_old", most=limit),
         lambda: work.run("portal_codes_old", most=limit),
         lambda: work.run("secrets_old", most=limit),
+        lambda: work.run("incidents_old", **old(retention.messages)),
+        lambda: work.run("sweeps_old", **old(retention.messages)),
         lambda: work.run("endpoints_old", **old(max(retention.messages, retention.attempts))),
     )
     for step in steps:

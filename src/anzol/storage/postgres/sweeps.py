@@ -12,6 +12,8 @@ from anzol.clock import from_micros, to_micros
 from anzol.errors import AnzolError, NotFound, StorageError
 from anzol.lifecycle import SweepState
 from anzol.model import OPERATIONAL, Page, Sweep
+from anzol.storage import paging
+from anzol.storage.auditing import write_detail
 from anzol.storage.books import NewSweep
 from anzol.storage.face import Progress
 from anzol.storage.postgres.connections import clashed, explained, lost
@@ -21,7 +23,7 @@ from anzol.storage.postgres.recovery import SCANNED, cancel, choose, mark_resent
 from anzol.storage.postgres.register import find_customer, find_endpoint, read_id, touch
 from anzol.storage.postgres.search import FIRST, LAST
 from anzol.storage.postgres.texts import refuse_nul
-from anzol.storage.postgres.work import Work
+from anzol.storage.postgres.work import Work, note
 from anzol.storage.rows import sweep_of
 from anzol.sweeps import (
     APP_STATS,
@@ -51,15 +53,17 @@ UNFORESEEN: Final = "Something went wrong that was not foreseen ({}); the log of
 # --- begin, look, call off ------------------------------------------------------------------------------------------
 
 
-async def begin(work: Work, environment: str, sweep: NewSweep, actor: str) -> Sweep:
+async def begin(work: Work, environment: str, sweep: NewSweep) -> Sweep:
     """Store a sweep, for workers to do."""
     refuse_nul(customer=sweep.customer, scope=list(texts_in(sweep.scope)))
     now = await work.time()
     scope = begun(sweep, from_micros(now))
     customer_id = await whose(work, environment, sweep)
     number = ids.new(now)
-    values = {"kind": sweep.kind, "customer_id": customer_id, "endpoint": sweep.endpoint_id, "actor": actor}
+    values = {"kind": sweep.kind, "customer_id": customer_id, "endpoint": sweep.endpoint_id, "actor": work.actor}
     await work.run("sweep_new", id=number, environment=environment, scope=json.dumps(scope), **values)
+    detail = write_detail({"kind": sweep.kind, **scope})
+    await note(work, environment, "sweep.begun", ids.show(ids.SWEEP, number), customer_id, detail)
     work.nudging = True
     return await show(work, environment, number)
 
@@ -113,7 +117,7 @@ async def sweeps(
 ) -> Page[Sweep]:
     """List sweeps."""
     refuse_nul(customer=customer, kind=kind)
-    place = read_number(after) if after is not None else 0 if oldest_first else ENDLESS
+    place = paging.read_number(after, oldest_first=oldest_first)
     conditions, values = [], {}
     if customer is not None:
         conditions.append("s.customer_id = :customer_id")
@@ -126,15 +130,15 @@ async def sweeps(
         values["kind"] = kind
     values |= {"environment": environment, "after": place, "most": limit + 1}
     rows = await work.listed("sweeps", conditions, oldest_first=oldest_first, **values)
-    shown = [str(row[-1]) for row in rows[:limit]]
-    items = tuple([sweep_of(row[:-1]) for row in rows[:limit]])
-    return Page(items, shown[-1] if len(rows) > limit > 0 else None, *((shown[0], shown[-1]) if shown else ()))
+    return paging.page_of(rows, limit, sweep_of)
 
 
 async def call_off(work: Work, environment: str, sweep_id: str) -> Sweep:
     """Stop one that is running."""
     number = read_id(ids.SWEEP, sweep_id, "sweep")
-    await work.run("sweep_called_off", id=number, environment=environment, state=int(SweepState.CANCELLED))
+    if await work.run("sweep_called_off", id=number, environment=environment, state=int(SweepState.CANCELLED)):
+        row = await work.the("sweep_owner", sweep_id, id=number)
+        await note(work, environment, "sweep.called_off", sweep_id, row[0])
     return await show(work, environment, number)
 
 

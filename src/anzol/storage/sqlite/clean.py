@@ -41,6 +41,8 @@ def clean(work: Work, retention: Retention, limit: int, sweep: Sweep) -> int:
         lambda: work.run("revocations_old", now=work.now, most=limit),
         lambda: work.run("portal_codes_old", now=work.now, most=limit),
         lambda: work.run("secrets_old", now=work.now, most=limit),
+        lambda: work.run("incidents_old", **old(work, retention.messages, limit)),
+        lambda: work.run("sweeps_old", **old(work, retention.messages, limit)),
         lambda: work.run("endpoints_old", **old(work, max(retention.messages, retention.attempts), limit)),
     )
     for step in steps:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from anzol.actors import actor
 from anzol.lifecycle import SweepState
 from anzol.model import Page, Sweep
 from anzol.storage.books import NewSweep
@@ -16,7 +15,7 @@ class Sweeping(Calls):
     """Changes to many: begun, looked at, called off, carried on."""
 
     async def begin_sweep(self, environment: str, sweep: NewSweep) -> Sweep:
-        return await self.change(sweeps.begin, environment, sweep, actor())
+        return await self.change(sweeps.begin, environment, sweep)
 
     async def sweep(self, environment: str, sweep_id: str) -> Sweep:
         return await self.look(sweeps.sweep, environment, sweep_id)

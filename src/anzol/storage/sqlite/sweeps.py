@@ -14,13 +14,15 @@ from anzol.clock import from_micros, to_micros
 from anzol.errors import AnzolError, NotFound, StorageError
 from anzol.lifecycle import SweepState
 from anzol.model import OPERATIONAL, Page, Sweep
+from anzol.storage import paging
+from anzol.storage.auditing import write_detail
 from anzol.storage.books import NewSweep
 from anzol.storage.face import Progress
 from anzol.storage.rows import sweep_of
 from anzol.storage.sqlite.read import ENDLESS, customer_id_of, environment_number, read_cursor
 from anzol.storage.sqlite.recovery import SCANNED, cancel, first_since, recover
 from anzol.storage.sqlite.register import find_customer, find_endpoint, read_id, touch
-from anzol.storage.sqlite.work import Work, encode, is_busy
+from anzol.storage.sqlite.work import Work, encode, is_busy, note
 from anzol.sweeps import (
     APP_STATS,
     CANCEL,
@@ -49,12 +51,12 @@ UNFORESEEN: Final = "Something went wrong that was not foreseen ({}); the log of
 # --- begin, look, call off ------------------------------------------------------------------------------------------
 
 
-def begin(work: Work, environment: str, sweep: NewSweep, actor: str) -> Sweep:
+def begin(work: Work, environment: str, sweep: NewSweep) -> Sweep:
     """Store a sweep, for workers to do."""
     scope = begun(sweep, from_micros(work.now))
     customer_id = whose(work, environment, sweep)
     number = ids.new(work.now)
-    values = {"kind": sweep.kind, "customer_id": customer_id, "endpoint": sweep.endpoint_id, "actor": actor}
+    values = {"kind": sweep.kind, "customer_id": customer_id, "endpoint": sweep.endpoint_id, "actor": work.actor}
     work.run(
         "sweep_new",
         id=number,
@@ -63,6 +65,8 @@ def begin(work: Work, environment: str, sweep: NewSweep, actor: str) -> Sweep:
         now=work.now,
         **values,
     )
+    detail = write_detail({"kind": sweep.kind, **scope})
+    note(work, environment, "sweep.begun", ids.show(ids.SWEEP, number), customer_id, detail)
     work.nudging = True
     return show(work, environment, number)
 
@@ -106,7 +110,7 @@ def sweeps(
     oldest_first: bool,
 ) -> Page[Sweep]:
     """List sweeps."""
-    (place,) = read_cursor(after, 1, start=0 if oldest_first else ENDLESS)
+    place = paging.read_number(after, oldest_first=oldest_first)
     values: dict[str, Any] = {"environment": environment_number(work, environment)}
     conditions = []
     if customer is not None:
@@ -119,16 +123,15 @@ def sweeps(
         conditions.append("s.kind = :kind")
         values["kind"] = kind
     rows = work.listed("sweeps", conditions, oldest_first=oldest_first, after=place, most=limit + 1, **values)
-    shown = [str(row[-1]) for row in rows[:limit]]
-    items = tuple(sweep_of(row[:-1]) for row in rows[:limit])
-    return Page(items, shown[-1] if len(rows) > limit > 0 else None, *((shown[0], shown[-1]) if shown else ()))
+    return paging.page_of(rows, limit, sweep_of)
 
 
 def call_off(work: Work, environment: str, sweep_id: str) -> Sweep:
     """Stop one that is running."""
     number = read_id(ids.SWEEP, sweep_id, "sweep")
     values = {"environment": environment_number(work, environment), "state": int(SweepState.CANCELLED)}
-    work.run("sweep_called_off", id=number, now=work.now, **values)
+    if work.run("sweep_called_off", id=number, now=work.now, **values):
+        note(work, environment, "sweep.called_off", sweep_id, work.the("sweep_owner", sweep_id, id=number)[0])
     return show(work, environment, number)
 
 

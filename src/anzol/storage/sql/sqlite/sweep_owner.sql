@@ -1,0 +1,1 @@
+select customer_id from anzol_sweep where id = :id
