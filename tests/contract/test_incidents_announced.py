@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from anzol.addresses import Policy
 from anzol.announcements import announcement
 from anzol.clock import from_micros
 from anzol.errors import KeyConflict
 from anzol.lifecycle import Cause, Disabled, Incident, Outcome
 from anzol.model import OPERATIONAL, Endpoint, Report
 from anzol.storage.face import EndpointChanges, NewEndpoint, NewIncident, Retention, Unannounced
+from anzol.worker import Worker as Deliverer
 from tests.contract.conftest import ENVIRONMENT, Scene, Worker, raw
+from tests.delivery.fakes import Script, reply
 
 FOR_HANDLERS = [Incident.ENDPOINT_FAILING, Incident.MESSAGE_EXHAUSTED, Incident.ENDPOINT_RECOVERED]
 
@@ -266,3 +270,39 @@ async def test_announcing_after_another_attempt_makes_one_message(scene: Scene) 
 
     assert isinstance(answers[1], KeyConflict)
     assert len(await scene.deliveries(endpoint_id=listener.id)) == 1
+
+
+async def test_a_worker_sends_operational_endpoints_what_happened_once(scene: Scene) -> None:
+    await scene.endpoint(OPERATIONAL, url="https://operations.example/in", event_types=("endpoint.created",))
+    endpoint = await scene.endpoint(url="https://gone.example/in")
+    await scene.storage.delete_endpoint(ENVIRONMENT, endpoint.id)
+    sender = Script(scene.clock)
+    workers = [Deliverer(scene.storage, sender, policy=Policy(), clock=scene.clock) for _ in range(2)]
+
+    for worker in workers:
+        await worker.drain_once()
+        await worker.close()
+
+    (body,) = sender.bodies("operations.example")
+    said = json.loads(body)
+    assert (said["type"], said["data"]["endpointId"]) == ("endpoint.created", endpoint.id)
+    assert "webhook-signature: v1," in sender.sent[0][1].head.decode()
+    assert await unannounced(scene) == ()
+    assert await taken(scene) == []
+
+
+async def test_a_message_that_is_given_up_is_announced_by_the_worker_that_gave_it_up(scene: Scene) -> None:
+    await scene.endpoint(OPERATIONAL, url="https://operations.example/in")
+    await scene.endpoint(url="https://down.example/in", schedule=(timedelta(0),))
+    sent = await scene.send(key="order-7")
+    sender = Script(scene.clock, answers={"down.example": reply(500)})
+    worker = Deliverer(scene.storage, sender, policy=Policy(), clock=scene.clock)
+
+    await worker.drain_once()
+    await worker.close()
+
+    said = {told["type"]: told["data"] for told in map(json.loads, sender.bodies("operations.example"))}
+    assert {*said} == {"endpoint.created", "message.attempt.exhausted"}
+    exhausted = said["message.attempt.exhausted"]
+    assert (exhausted["msgId"], exhausted["msgEventId"]) == (sent, "order-7")
+    assert exhausted["lastAttempt"]["responseStatusCode"] == 500
