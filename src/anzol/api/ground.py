@@ -10,6 +10,7 @@ from anzol.clock import Clock
 from anzol.outbox import Intake
 from anzol.recovery import Recovery
 from anzol.registry import Customers, Endpoints, Records
+from anzol.sender import Sender
 from anzol.settings import Settings
 from anzol.storage.face import Storage
 
@@ -26,6 +27,7 @@ class Ground:
         jwt_secrets: What signs tokens, and what else tokens may be signed with: those of keys before.
         declared: The catalog of the application's code; empty where there is none.
         document: The OpenAPI document of the declared webhooks.
+        sender: Makes a sender as the settings say, for the running event loop; whoever asks closes it.
     """
 
     settings: Callable[[], Settings]
@@ -37,6 +39,7 @@ class Ground:
     jwt_secrets: Callable[[], tuple[bytes, ...]]
     declared: Callable[[], Catalog]
     document: Callable[[], dict[str, Any]]
+    sender: Callable[[], Sender]
 
     def of(self, environment: str) -> Place:
         """Return what belongs to one environment."""

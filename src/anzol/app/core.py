@@ -29,6 +29,8 @@ from anzol.storage.places import PostgresPlace, SqlitePlace
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
+    from anzol.sender import Sender
+
 T = TypeVar("T")
 PATIENCE: Final = 3.0  # seconds for a name's look-up when an endpoint is set; at delivery it is looked up again
 
@@ -151,7 +153,14 @@ class Core:
             jwt_secrets=lambda: self.settings.jwt_secrets,
             declared=lambda: self.catalog,
             document=self.document,
+            sender=self.sender,
         )
+
+    def sender(self) -> Sender:
+        """Make a sender for the running event loop: behind the guard, through the proxy if there is one."""
+        from anzol.app.delivering import make_sender  # which stands on this
+
+        return make_sender(self.settings)
 
     def document(self) -> dict[str, Any]:
         """Return the OpenAPI document of the declared webhooks."""
