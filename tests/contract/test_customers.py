@@ -308,6 +308,18 @@ async def test_a_customer_can_lose_its_name_and_have_one_again(scene: Scene) -> 
     assert unnamed.uid != customer.uid
 
 
+async def test_who_sends_to_a_made_up_uid_of_before_does_not_bring_a_deleted_customer_back(scene: Scene) -> None:
+    customer, _ = await create(scene, None)
+    await rename(scene, customer.uid, "acme")
+    await scene.storage.delete_customer(ENVIRONMENT, "acme")
+    await clean(scene)
+
+    await scene.send(customer.uid)
+    assert await deliver(await scene.worker()) == []
+
+    assert (await scene.storage.customers(ENVIRONMENT)).items == ()
+
+
 async def test_the_same_uid_changes_nothing(scene: Scene) -> None:
     customer, _ = await create(scene, "acme")
     scene.later(1)
