@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -11,10 +11,12 @@ import pytest
 from anzol import ids
 from anzol.actors import acting
 from anzol.clock import from_micros
-from anzol.errors import InvalidValue, NotFound
+from anzol.errors import InvalidValue, NotFound, StorageBusy, StorageError
 from anzol.lifecycle import Cause, Disabled, Outcome, State, SweepState
 from anzol.model import OPERATIONAL, Endpoint, Sweep
 from anzol.storage.books import NewSweep
+from anzol.storage.postgres import work as postgres
+from anzol.storage.sqlite import work as sqlite
 from tests.contract.conftest import ENVIRONMENT, TERM, Scene, Worker, beside, raw
 
 
@@ -241,6 +243,73 @@ async def test_two_processes_do_each_page_once(scene: Scene) -> None:
 
     assert (ended.state, ended.changed) == (SweepState.FINISHED, 9)
     assert await scene.states() == [State.PENDING] * 9
+
+
+async def test_a_page_whose_place_is_not_written_is_not_done(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    endpoint = await scene.endpoint()
+    worker = await scene.worker()
+    await delivered(scene, worker, 3)
+    sweep = await begin(scene, "bulk-replay", endpoint=endpoint)
+    cut(monkeypatch, "sweep_moved", StorageError("It was cut off."))
+
+    with pytest.raises(StorageError, match="cut off"):
+        await advance(scene, worker.me)
+    monkeypatch.undo()
+    between = await scene.states()
+    ended = await done(scene, worker.me, sweep)
+
+    assert between == [State.DELIVERED] * 3
+    assert (ended.state, ended.changed) == (SweepState.FINISHED, 3)
+
+
+async def test_a_page_that_fails_for_now_is_done_later(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    endpoint = await scene.endpoint()
+    worker = await scene.worker()
+    await delivered(scene, worker, 3)
+    sweep = await begin(scene, "bulk-replay", endpoint=endpoint)
+    cut(monkeypatch, "messages_wanted", StorageBusy("It was locked."))
+
+    with pytest.raises(StorageBusy):
+        await advance(scene, worker.me)
+    monkeypatch.undo()
+    ended = await done(scene, worker.me, sweep)
+
+    assert (ended.state, ended.changed) == (SweepState.FINISHED, 3)
+
+
+async def test_a_page_that_fails_for_good_ends_the_sweep_and_changes_nothing(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    endpoint = await scene.endpoint()
+    worker = await scene.worker()
+    await delivered(scene, worker, 3)
+    sweep = await begin(scene, "bulk-replay", endpoint=endpoint)
+    other = await begin(scene, "stats.app")
+    cut(monkeypatch, "messages_wanted", ValueError("That was not foreseen."))
+
+    ended = await done(scene, worker.me, sweep)
+
+    assert (ended.state, ended.changed) == (SweepState.FAILED, 0)
+    assert "ValueError" in ended.error
+    assert "That was not foreseen." in caplog.text
+    assert await scene.states() == [State.DELIVERED] * 3
+    assert (await scene.storage.sweep(ENVIRONMENT, other.id)).state is SweepState.FINISHED
+
+
+def cut(monkeypatch: pytest.MonkeyPatch, query: str, error: Exception) -> None:
+    """Have either engine fail where it comes to a query."""
+    engines: tuple[Any, ...] = (sqlite.Work, postgres.Work)
+    for work in engines:
+        monkeypatch.setattr(work, "run", failing_at(work.run, query, error))
+
+
+def failing_at(run: Callable[..., Any], query: str, error: Exception) -> Callable[..., Any]:
+    def failing(self: Any, name: str, **values: Any) -> Any:
+        if name == query:
+            raise error
+        return run(self, name, **values)
+
+    return failing
 
 
 # --- recover, bulk-replay, cancel
