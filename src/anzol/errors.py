@@ -18,7 +18,8 @@
     ├── Conflict                  the object is not in a state that allows this
     ├── InvalidValue              a value given for an endpoint, a filter, ... is refused
     │   ├── AddressRefused        the address guard does not let this URL through
-    │   └── InvalidHeader         a custom header that may not be set
+    │   ├── InvalidHeader         a custom header that may not be set
+    │   └── DocumentRefused       an OpenAPI document cannot be read, or not used
     ├── NameNotResolved           a host's name has no address, or nobody answered for it
     ├── VerificationError         a received webhook is not what it claims to be
     ├── AppError                  the FastAPI app was not found, or importing it failed
@@ -137,6 +138,14 @@ class AddressRefused(InvalidValue):
 
 class InvalidHeader(InvalidValue):
     """A custom header that may not be set."""
+
+
+class DocumentRefused(InvalidValue):
+    """An OpenAPI document cannot be read, or not used; ``path`` leads to the place in it."""
+
+    def __init__(self, what: str, *, path: tuple[str | int, ...] = (), field: str = "spec", do: str = "") -> None:
+        super().__init__(what, field=field, do=do)
+        self.path = path
 
 
 class NameNotResolved(AnzolError):

@@ -48,7 +48,7 @@ def operation(
         **declared,
         "summary": summary(event, declared.get("summary", "")),
         "description": f"{declared.get('description', '')}\n\n{promise(schedule)}".strip(),
-        "parameters": own_headers(event) + parameters(event, declared, described, schemas),
+        "parameters": own_headers(event.name) + parameters(event, declared, described, schemas),
         "requestBody": request_body(event, declared["requestBody"], described),
         "responses": answers() | declared["responses"],
     }
@@ -142,7 +142,7 @@ def without_null(schema: Schema) -> Schema:
     return {**choices[0], **rest} if len(choices) == 1 else {**rest, "anyOf": choices} if choices else rest
 
 
-def own_headers(event: EventType) -> list[dict[str, Any]]:
+def own_headers(name: str) -> list[dict[str, Any]]:
     """Return the headers that every webhook carries."""
     return [
         header("webhook-id", "The message's id, the same on every attempt: how to recognise a repeated one.", {}),
@@ -156,7 +156,7 @@ def own_headers(event: EventType) -> list[dict[str, Any]]:
             "Signatures over `id.timestamp.body`, each such as `v1,K5oZ...`, separated by blanks. One has to match.",
             {},
         ),
-        header("webhook-event", "The webhook's name. Not covered by the signature.", {"enum": [event.name]}),
+        header("webhook-event", "The webhook's name. Not covered by the signature.", {"enum": [name]}),
     ]
 
 
