@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
+from pydantic.alias_generators import to_camel
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
@@ -113,7 +114,7 @@ def problem_of(error: Exception) -> Problem:
         case NotFound():
             return Problem("not_found", str(error))
         case InvalidValue(field=named):
-            return fault(named, str(error))
+            return fault(wired(named), str(error))
         case InvalidCustomer() | InvalidPayload() | UnknownWebhook():
             return fault("", str(error))
         case StorageError():
@@ -126,6 +127,12 @@ def problem_of(error: Exception) -> Problem:
         case _:
             log.error("A request was answered with 500.", exc_info=error)
             return Problem("internal_error")
+
+
+def wired(field: str) -> str:
+    """Return a field's name as it is on the wire; of ``headers.x-key`` only the first part is a field of ours."""
+    first, dot, rest = field.partition(".")
+    return f"{to_camel(first)}{dot}{rest}"
 
 
 def of_status(error: HTTPException) -> Problem:

@@ -7,6 +7,8 @@ from typing import Annotated, Final, Generic, TypeVar
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
+from anzol.model import UNSET, Unset
+
 T = TypeVar("T")
 UID: Final = r"^[a-zA-Z0-9\-_.]+$"
 NAME: Final = r"^[a-zA-Z0-9\-_.]+$"
@@ -35,7 +37,10 @@ class Listed(Out, Generic[T]):
 
 def in_utc(moment: datetime) -> datetime:
     """Return a time in UTC; one without a zone is meant to be."""
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    try:
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except OverflowError:  # the last hours of the year 9999, west of Greenwich
+        raise ValueError("it is further away than times are told") from None
 
 
 def no_nul(text: str) -> str:
@@ -50,3 +55,22 @@ Text = Annotated[str, AfterValidator(no_nul)]
 Uid = Annotated[str, Field(min_length=1, max_length=256, pattern=UID)]
 Metadata = Annotated[dict[str, str], Field(max_length=50)]
 EventTypeName = Annotated[str, Field(min_length=1, max_length=256, pattern=NAME)]
+Throttle = Annotated[int, Field(ge=1, le=10_000, description="Deliveries a second at most.")]
+OldThrottle = Annotated[Throttle | None, Field(deprecated=True, description="As `throttleRate`.")]
+
+
+class Throttled(Shape):
+    """What has a throttle, under the name of today or that of older clients."""
+
+    throttle_rate: Throttle | None = None
+    rate_limit: OldThrottle = None
+
+    @property
+    def throttle(self) -> int | None:
+        """The throttle that is asked for; None: no limit."""
+        return self.throttle_rate if self.throttle_rate is not None else self.rate_limit
+
+    @property
+    def new_throttle(self) -> int | Unset | None:
+        """The throttle as it is to be; `UNSET`: nothing is said of it."""
+        return self.throttle if self.model_fields_set & {"throttle_rate", "rate_limit"} else UNSET
