@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from datetime import datetime
 from typing import Final
 
+from anzol.actors import actor as acting_now
 from anzol.errors import InvalidValue
 from anzol.lifecycle import State
 from anzol.model import Delivery, PauseRule
@@ -78,13 +79,13 @@ class Recovery(ABC):
         event_type: Webhook | None = None,
         endpoint: str | None = None,
         everything: bool = False,
-        actor: str = "code",
+        actor: str | None = None,
     ) -> PauseRule:
         """Hold back what all the given parts name, what waits already and what comes; nothing is lost.
 
         Args:
             everything: Hold back all there is, instead of naming a part.
-            actor: Who did it, to be shown with the rule.
+            actor: Who did it, to be shown with the rule; else whoever is acting: ``code``, or who called the API.
 
         Raises:
             InvalidValue: no part is named, nor everything; or both.
@@ -102,7 +103,7 @@ class Recovery(ABC):
             customer=None if customer is None else customer_id(customer),
             event_type=None if event_type is None else self.records.event_type(event_type),
             endpoint_id=endpoint,
-            actor=actor,
+            actor=acting_now() if actor is None else actor,
         )
 
     async def resume(

@@ -568,3 +568,18 @@ def test_the_lines_of_a_worker_end_with_it(world: World) -> None:
     world.call("worker", "--once")
 
     assert (list(attempts.handlers), attempts.level, attempts.propagate) == before
+
+
+def test_what_is_done_in_a_terminal_is_written_down_with_who_did_it(
+    world: World, endpoint: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LOGNAME", "ann")
+
+    world.call("pause", "-c", "acme", "--yes")
+
+    assert world.data("resume")["items"][0]["actor"] == "cli:ann"
+    with closing(sqlite3.connect(world.folder / "anzol.db")) as file:
+        entries = file.execute("select actor, action, object from anzol_audit order by seq").fetchall()
+    assert entries[-1] == ("cli:ann", "deliveries.paused", "acme")
+    assert entries[0][0].startswith("cli")
+    assert entries[0][1:] == ("endpoint.created", endpoint)

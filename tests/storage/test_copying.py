@@ -13,13 +13,14 @@ from typing import Any
 
 import pytest
 
+from anzol import ids
 from anzol.clock import OwnedClock
 from anzol.errors import Conflict, StorageBusy, StorageError, VaultError, WrongDeployment
 from anzol.lifecycle import Cause, Disabled, Outcome, State, SweepState
 from anzol.storage.copying import source as reading
 from anzol.storage.copying.parts import PARTS, Keys
 from anzol.storage.copying.whole import Copied, copy
-from anzol.storage.face import NewEndpoint, Selection
+from anzol.storage.face import NewEndpoint, Retention, Selection
 from anzol.storage.postgres.connections import Place, connect, shut
 from anzol.storage.postgres.engine import PostgresStorage
 from anzol.storage.postgres.migrating import migrate
@@ -118,6 +119,8 @@ async def fill(scene: Scene) -> None:
     await storage.add_outbox_source("mysql://user:canary@db/shop")
     await storage.create_endpoint(ENVIRONMENT, NewEndpoint("gone", "https://gone.example", "whsec_" + "c" * 32))
     await storage.delete_customer(ENVIRONMENT, "gone")
+    await scene.endpoint("former", event_types=("renamed",))
+    await storage.rename_customer(ENVIRONMENT, "former", "renamed")
     await scene.send("acme", body=b"not fanned out", deliver_at=scene.now + 60_000_000)
 
 
@@ -213,6 +216,24 @@ async def test_what_waited_is_delivered_from_the_copy(move: Move) -> None:
     assert states == {State.DELIVERED}
     assert fresh.id
     assert accepted.duplicate
+
+
+async def test_who_sends_to_a_customers_former_uid_is_another_in_the_copy_too(move: Move) -> None:
+    await move.copy()
+
+    async with move.copied() as scene:
+        while await scene.storage.clean(Retention(), limit=100):
+            pass
+        scene.later(1)
+        worker = await scene.worker()
+        await worker.round()
+        await scene.send("former", event_type="renamed")
+        stray = (await worker.round()).claims
+        meant = await scene.send("renamed", event_type="renamed")
+        claims = (await worker.round()).claims
+
+    assert list(stray) == []
+    assert [ids.show(ids.MESSAGE, claim.content.message_id) for claim in claims] == [meant]
 
 
 async def test_attempts_keep_their_numbers_and_outcomes(move: Move) -> None:

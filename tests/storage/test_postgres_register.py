@@ -15,6 +15,7 @@ from anzol.clock import OwnedClock
 from anzol.errors import Conflict, InvalidValue, NotFound
 from anzol.lifecycle import Cause, Disabled, State
 from anzol.storage import pages
+from anzol.storage.books import EventTypeChanges
 from anzol.storage.face import EndpointChanges, NewEndpoint, Retention, Selection
 from anzol.storage.postgres import clean, customers, fanout, recovery, register, registering
 from tests.contract.conftest import ENVIRONMENT, Scene, Worker, beside, raw
@@ -456,6 +457,14 @@ async def test_what_postgresql_cannot_store_is_refused_wherever_it_is_given(offi
         storage.put_customer(ENVIRONMENT, NUL),
         storage.put_customer(ENVIRONMENT, "acme", name=NUL),
         storage.delete_customer(ENVIRONMENT, NUL),
+        storage.create_customer(ENVIRONMENT, NUL, name="", metadata={}, throttle=None),
+        storage.rename_customer(ENVIRONMENT, "acme", NUL),
+        storage.create_event_type(ENVIRONMENT, NUL, EventTypeChanges()),
+        storage.put_event_type(ENVIRONMENT, "a", EventTypeChanges(feature_flags=(NUL,)), make=True),
+        storage.event_type(ENVIRONMENT, NUL),
+        storage.event_types(ENVIRONMENT, after=NUL),
+        storage.audits(ENVIRONMENT, actor=NUL),
+        storage.note(ENVIRONMENT, "act", NUL),
         storage.customer(ENVIRONMENT, NUL),
         storage.endpoints(ENVIRONMENT, customer=NUL),
         storage.pause(ENVIRONMENT, **(NOTHING | {"event_type": NUL}), actor="me"),

@@ -223,7 +223,7 @@ def pause(
 
     Those that wait and those to come. Without --yes it only says what would be.
     """
-    from anzol.cli.opening import me, run
+    from anzol.cli.opening import run
     from anzol.cli.screen import Screen
 
     meant = named(customer, endpoint, event_type, everything=everything)
@@ -235,9 +235,7 @@ def pause(
         return sum([1 async for _ in waiting])
 
     async def work(webhooks: Webhooks) -> PauseRule:
-        return await webhooks.pause(
-            customer=customer, event_type=event_type, endpoint=endpoint, everything=everything, actor=me()
-        )
+        return await webhooks.pause(customer=customer, event_type=event_type, endpoint=endpoint, everything=everything)
 
     screen = Screen(as_json=json)
     if yes:
