@@ -103,6 +103,18 @@ async def test_when_a_customer_changed_is_kept(scene: Scene) -> None:
     assert {customer.created_at for customer in seen} == {first.created_at}
 
 
+async def test_an_environment_that_a_refused_act_began_is_there_for_the_next(scene: Scene) -> None:
+    storage = scene.storage
+    refused, made = await asyncio.gather(
+        storage.pause("fresh", customer=None, event_type=None, endpoint_id="ep_" + "0" * 22, actor="me"),
+        storage.put_customer("fresh", "acme", name="Acme"),
+        return_exceptions=True,
+    )
+
+    assert isinstance(refused, NotFound)
+    assert await storage.customer("fresh", "acme") == made
+
+
 # --- renamed
 
 

@@ -276,6 +276,7 @@ def perform_guarded(work: Work, op: Op) -> None:
         op.result = op.run(work)
     except AnzolError as error:
         work.connection.execute("rollback to guarded")
+        work.forget_numbers()  # an environment that it made is not there any more
         op.error = error
     work.connection.execute("release guarded")
 
