@@ -277,7 +277,8 @@ async def count_endpoints(work: Work, sweep: Running, after: int, most: int) -> 
     operational = ids.derive(sweep.environment, OPERATIONAL)
     values = {"environment": sweep.environment, "operational": operational, "after": after, "most": most}
     rows = await work.all("subscribed_page", **values)
-    result = with_subscribed(sweep, [Subscribed(row[1], tuple(json.loads(row[2]))) for row in rows])
+    counting = [Subscribed(row[1], tuple(json.loads(row[2]))) for row in rows if row[3]]
+    result = with_subscribed(sweep, counting)
     if len(rows) == most:
         return Step(0, f"{ENDPOINTS}{rows[-1][0]}", result)
     return Step(0, None, event_type_stats(result), SweepState.FINISHED)

@@ -273,7 +273,8 @@ def count_endpoints(work: Work, sweep: Running, environment: int, after: int, mo
     operational = ids.derive(sweep.environment, OPERATIONAL)
     values = {"environment": environment, "operational": operational, "after": after, "most": most}
     rows = work.all("subscribed_page", **values)
-    result = with_subscribed(sweep, [Subscribed(row[1], tuple(json.loads(row[2]))) for row in rows])
+    counting = [Subscribed(row[1], tuple(json.loads(row[2]))) for row in rows if row[3]]
+    result = with_subscribed(sweep, counting)
     if len(rows) == most:
         return Step(0, f"{ENDPOINTS}{rows[-1][0]}", result)
     return Step(0, None, event_type_stats(result), SweepState.FINISHED)

@@ -18,8 +18,10 @@ ended as (
 told as (
     insert into anzol.incident (kind, at, endpoint_id, message_id, detail, announced)
     select :kind, :now, g.endpoint_id, g.message_id, 'interrupted',
-           not exists (select from anzol.endpoint e join anzol.operational o on o.environment = e.environment
-                        where e.id = g.endpoint_id and o.customer_id <> e.customer_id)
+           not exists (select from anzol.endpoint e
+                    where e.id = g.endpoint_id
+                      and exists (select from anzol.operational o
+                                   where o.environment = e.environment and o.customer_id <> e.customer_id offset 0))
       from given g where g.poison order by g.id
 ),
 done as (

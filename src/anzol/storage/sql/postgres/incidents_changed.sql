@@ -2,8 +2,10 @@
 -- deleted its customer's uid goes along: the customer may be gone by then.
 insert into anzol.incident (kind, at, endpoint_id, detail, telling_until)
 select :kind, :now, e.id, coalesce(:detail::text, c.uid), 9223372036854775807
-  from anzol.endpoint e
-  join anzol.operational o on o.environment = e.environment and o.customer_id <> e.customer_id
-  join anzol.customer c on c.id = e.customer_id
- where e.id = any(:endpoints::uuid[]) and coalesce((e.disabled is not null) = :disabled::boolean, true)
- order by e.id
+  from (select unnest(:endpoints::uuid[]) as id) g
+ cross join lateral (
+       select x.id, x.environment, x.customer_id, x.disabled is not null as disabled
+         from anzol.endpoint x where x.id = g.id offset 0) e
+ cross join lateral (select x.uid from anzol.customer x where x.id = e.customer_id offset 0) c
+ where coalesce(e.disabled = :disabled::boolean, true)
+   and exists (select from anzol.operational o where o.environment = e.environment and o.customer_id <> e.customer_id offset 0)
