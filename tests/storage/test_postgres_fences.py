@@ -334,9 +334,9 @@ async def test_thousands_of_claims_are_reaped_in_a_few_statements(
 def noting(asked: list[str]) -> Any:
     ready = Work._ready
 
-    def noted(work: Work, name: str, conditions: tuple[str, ...], values: dict[str, Any]) -> Any:
+    def noted(work: Work, name: str, *more: Any, **how: Any) -> Any:
         asked.append(name)
-        return ready(work, name, conditions, values)
+        return ready(work, name, *more, **how)
 
     return noted
 
