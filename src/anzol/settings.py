@@ -208,6 +208,9 @@ class Settings(BaseSettings):
     retention_keys: Duration = Field(
         default=timedelta(days=30), description="How long a message's key is remembered, so that it is not sent twice."
     )
+    retention_audit: Duration = Field(
+        default=timedelta(days=365), description="How long is remembered who changed what."
+    )
     disable_after: Annotated[timedelta | None, BeforeValidator(read_never)] = Field(
         default=timedelta(days=5),
         description="How long an endpoint may fail without one success before it is disabled, such as 5d; or never.",
@@ -303,6 +306,7 @@ class Settings(BaseSettings):
             unsubscribed=self.retention_unsubscribed,
             attempts=self.retention_attempts,
             keys=self.retention_keys,
+            audit=self.retention_audit,
         )
 
 
