@@ -167,7 +167,8 @@ class Settlement:
             do()
         if fenced:
             log.warning(
-                "%d results came too late: the lease of worker %d had ended, and the deliveries are another's now.",
+                "%d results of worker %d came too late: its lease had ended and the deliveries are another's now, or their "
+                "messages were erased.",
                 len(fenced),
                 self._me,
             )

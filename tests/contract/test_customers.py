@@ -93,7 +93,7 @@ async def test_when_a_customer_changed_is_kept(scene: Scene) -> None:
     seen = [first]
     for change in ({"name": "Else"}, {"metadata": {"a": "b"}}, {"throttle": 7}):
         scene.later(1)
-        seen.append(await scene.storage.put_customer(ENVIRONMENT, "acme", **change))  # type: ignore[arg-type] # each of its own type
+        seen.append(await scene.storage.put_customer(ENVIRONMENT, "acme", **change))
     scene.later(1)
     seen.append(await rename(scene, "acme", "beta"))
 
