@@ -87,7 +87,7 @@ async def test_a_sweep_of_what_is_not_there_is_refused(scene: Scene) -> None:
 
     for given in ({"customer": "nobody"}, {"customer": "globex", "endpoint": endpoint}):
         with pytest.raises(NotFound):
-            await begin(scene, "recover", **given)  # type: ignore[arg-type]  # by name
+            await begin(scene, "recover", **given)
     await scene.storage.delete_endpoint(ENVIRONMENT, endpoint.id)
     with pytest.raises(NotFound):
         await begin(scene, "recover", endpoint=endpoint)

@@ -118,7 +118,8 @@ async def sweeps(
     """List sweeps."""
     refuse_nul(customer=customer, kind=kind)
     place = paging.read_number(after, oldest_first=oldest_first)
-    conditions, values = [], {}
+    conditions: list[str] = []
+    values: dict[str, Any] = {}
     if customer is not None:
         conditions.append("s.customer_id = :customer_id")
         values["customer_id"] = await customer_id_of(work, environment, customer)
