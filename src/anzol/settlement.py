@@ -167,8 +167,8 @@ class Settlement:
             do()
         if fenced:
             log.warning(
-                "%d results of worker %d came too late: its lease had ended and the deliveries are another's now, or their "
-                "messages were erased.",
+                "%d results of worker %d came too late: its lease had ended and the deliveries are another's now, or "
+                "their messages were erased.",
                 len(fenced),
                 self._me,
             )
