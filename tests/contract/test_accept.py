@@ -11,7 +11,7 @@ import pytest
 from anzol import ids
 from anzol.errors import KeyConflict, NotFound, RequestConflict
 from anzol.storage.face import Accepted, Request, Retention, Selection
-from tests.contract.conftest import ENVIRONMENT, SECOND, Scene
+from tests.contract.conftest import ENVIRONMENT, SECOND, Scene, beside
 
 
 async def test_an_accepted_message_is_kept_exactly(scene: Scene) -> None:
@@ -315,6 +315,17 @@ async def test_equal_requests_made_at_once_make_one_message(scene: Scene) -> Non
     assert len({answer.id for answer in answers}) == 1
     assert Counter(answer.duplicate for answer in answers) == {False: 1, True: 49}
     assert await count(scene) == 1
+
+
+async def test_equal_requests_made_by_two_processes_at_once_make_one_message(scene: Scene) -> None:
+    async with beside(scene) as there:
+        answers = await asyncio.gather(
+            *(one.accept(request=asked(f"{number}")) for number in range(20) for one in (scene, there))
+        )
+
+    assert len({answer.id for answer in answers}) == 20
+    assert Counter(answer.duplicate for answer in answers) == {False: 20, True: 20}
+    assert await count(scene) == 20
 
 
 async def test_a_request_can_be_made_without_a_loop(scene: Scene) -> None:

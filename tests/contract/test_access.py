@@ -15,7 +15,7 @@ from anzol.errors import Conflict, InvalidValue, NotFound
 from anzol.model import ApiKey
 from anzol.storage.books import Kept, NewApiKey, Revocation
 from anzol.storage.face import Retention
-from tests.contract.conftest import ENVIRONMENT, Scene
+from tests.contract.conftest import ENVIRONMENT, Scene, beside
 
 HOUR = 3600
 LEASE = timedelta(seconds=30)
@@ -239,6 +239,19 @@ async def test_of_many_who_take_a_code_at_once_one_has_it(scene: Scene) -> None:
     assert Counter(type(answer) for answer in answers) == {tuple: 1, NotFound: 19}
 
 
+async def test_of_two_processes_that_take_a_code_at_once_one_has_it(scene: Scene) -> None:
+    codes = [digest() for _ in range(10)]
+    for code in codes:
+        await scene.storage.add_portal_code(code, ENVIRONMENT, "{}", expires_at=time(scene, 60))
+
+    async with beside(scene) as there:
+        answers = await asyncio.gather(
+            *(one.storage.take_portal_code(code) for code in codes for one in (scene, there)), return_exceptions=True
+        )
+
+    assert Counter(type(answer) for answer in answers) == {tuple: 10, NotFound: 10}
+
+
 async def test_a_code_that_has_expired_is_worth_nothing_and_goes(scene: Scene) -> None:
     codes = [digest() for _ in range(4)]
     for place, code in enumerate(codes):
@@ -264,6 +277,14 @@ async def test_of_many_who_begin_a_request_at_once_one_makes_it(scene: Scene) ->
 
     assert Counter(kept is None for kept in begun) == {True: 1, False: 19}
     assert {kept for kept in begun if kept is not None} == {Kept(same=True, status=None, body=None)}
+
+
+async def test_of_two_processes_that_begin_a_request_at_once_one_makes_it(scene: Scene) -> None:
+    async with beside(scene) as there:
+        for number in range(10):
+            slot = bytes([number]) * 32
+            begun = await asyncio.gather(begin(scene, slot=slot), begin(there, slot=slot))
+            assert sorted(kept is None for kept in begun) == [False, True]
 
 
 async def test_slots_are_of_one_request_each(scene: Scene) -> None:

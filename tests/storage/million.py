@@ -45,7 +45,8 @@ BIG = {
           from generate_series(1, {rows}) g""",
     "message_key": """
         insert into anzol.message_key (customer_id, key, message_id, digest, created_at)
-        select {customer_of}, 'k' || g, {message}, '\\x00', {start} + g * {step} from generate_series(1, {rows} / 10) g""",
+        select case when g % 2 = 0 then '00000000-0000-0000-0000-000000000000' else {customer_of} end, 'k' || g, {message},
+               '\\x00', {start} + g * {step} from generate_series(1, {rows} / 5) g""",
     "accepted": """
         insert into anzol.accepted (message_id, customer_id)
         select {message}, {customer_of} from generate_series(1, {rows} / 2) g""",

@@ -13,6 +13,10 @@ from anzol.storage.sqlite.queries import FOLDER, repeated, sql
 
 HOT = [
     "ahead",
+    "answer",
+    "answer_dropped",
+    "answer_kept",
+    "api_key_by_digest",
     "backlogs",
     "claims_of",
     "contents",
@@ -48,7 +52,11 @@ HOT = [
     "pending_due",
     "pending_due_fifo",
     "pending_held",
+    "portal_code_taken",
     "profiles",
+    "revocations",
+    "slots_passed",
+    "slots_used",
 ]
 # Given lists (j, t, a, b, x of VALUES ...), and the pause rules, which are a few.
 LISTS = re.compile(r"SCAN (j|t|a|b|r|turn|json_each|CONSTANT ROW|\(?\d*|\(subquery-\d+\)|SUBQUERY \d+)( |$)")

@@ -49,6 +49,8 @@ PEOPLE = (
 # Asked in every round and at every commit: right even by a plan that was made when there was nothing.
 HOT = (
     "accept",
+    "answer",
+    "api_key_by_digest",
     "backlogs",
     "claims_unknown",
     "contents",
@@ -66,7 +68,10 @@ HOT = (
     "pending_look",
     "placed",
     "profiles",
+    "portal_code_taken",
+    "revocations",
     "settle_",
+    "slots_",
     "worker_",
 )
 # Of the server's setting: for the values of now, made now; as it has it by now; for any values, as the engine wants it on
