@@ -10,6 +10,7 @@ import pytest
 
 from anzol import ids
 from anzol.actors import acting
+from anzol.addresses import Policy
 from anzol.clock import from_micros
 from anzol.errors import InvalidValue, NotFound, StorageBusy, StorageError
 from anzol.lifecycle import Cause, Disabled, Outcome, State, SweepState
@@ -17,7 +18,9 @@ from anzol.model import OPERATIONAL, Endpoint, Sweep
 from anzol.storage.books import NewSweep
 from anzol.storage.postgres import work as postgres
 from anzol.storage.sqlite import work as sqlite
+from anzol.worker import Worker as Deliverer
 from tests.contract.conftest import ENVIRONMENT, TERM, Scene, Worker, beside, raw
+from tests.delivery.fakes import Script
 
 
 async def begin(
@@ -310,6 +313,23 @@ def failing_at(run: Callable[..., Any], query: str, error: Exception) -> Callabl
         return run(self, name, **values)
 
     return failing
+
+
+async def test_a_worker_that_delivers_once_does_what_was_begun_and_delivers_what_comes_of_it(scene: Scene) -> None:
+    endpoint = await scene.endpoint()
+    worker = await scene.worker()
+    sent = await exhausted(scene, worker, 3)
+    await worker.release()
+    sweep = await begin(scene, "recover", endpoint=endpoint)
+    sender = Script(scene.clock)
+    deliverer = Deliverer(scene.storage, sender, policy=Policy(), clock=scene.clock)
+
+    attempts = await deliverer.drain_once()
+    await deliverer.close()
+
+    ended = await scene.storage.sweep(ENVIRONMENT, sweep.id)
+    assert (ended.state, ended.changed, attempts) == (SweepState.FINISHED, 3, 3)
+    assert {one.message_id: one.state for one in await scene.deliveries()} == dict.fromkeys(sent, State.DELIVERED)
 
 
 # --- recover, bulk-replay, cancel
