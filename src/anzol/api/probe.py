@@ -5,8 +5,8 @@ after one time, whatever it was: nobody there, nobody listening, no TLS, no answ
 """
 
 # Annotations are real objects here: FastAPI reads them.
-import asyncio
 import time
+from asyncio import sleep
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Final
@@ -126,7 +126,7 @@ async def in_constant_time(send: Callable[[], Awaitable[Reply]]) -> Reply:
     began = time.monotonic()
     reply = await send()
     if reply.outcome not in ANSWERED:
-        await asyncio.sleep(began + DEADLINE - time.monotonic())
+        await sleep(began + DEADLINE - time.monotonic())
     return reply
 
 
