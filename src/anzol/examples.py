@@ -44,6 +44,8 @@ BY_FORMAT = {
     "base64url": "ZXhhbXBsZQ==",
 }
 DEEPEST = 6
+LONGEST = 100  # items of a list that asks for many
+PADDED = 10_000  # characters
 
 
 def arguments(event: EventType) -> dict[str, Any]:
@@ -182,7 +184,8 @@ def made_object(schema: Schema, definitions: Schema, *, named: str, depth: int) 
 def made_array(schema: Schema, definitions: Schema, *, depth: int) -> list[Any]:
     """Make a list: one item, or as many as the type asks for."""
     fixed = [made(part, definitions, depth=depth + 1) for part in schema.get("prefixItems", ())]
-    least = schema.get("minItems", 0 if depth > DEEPEST else 1)
+    most = LONGEST if depth < 2 else 3 if depth <= DEEPEST else 1  # else lists of lists of lists are many
+    least = min(schema.get("minItems", 0 if depth > DEEPEST else 1), most)
     wanted = max(least - len(fixed), 0) if "items" in schema else 0
     return fixed + [made(schema["items"], definitions, depth=depth + 1) for _ in range(wanted)]
 
@@ -190,7 +193,7 @@ def made_array(schema: Schema, definitions: Schema, *, depth: int) -> list[Any]:
 def made_string(schema: Schema) -> str:
     """Make a string of the format and length that the schema asks for."""
     value = BY_FORMAT.get(schema.get("format", ""), "string")
-    value = value.ljust(schema.get("minLength", 0), "x")
+    value = value.ljust(min(schema.get("minLength", 0), PADDED), "x")
     return value[: schema.get("maxLength", len(value))]
 
 

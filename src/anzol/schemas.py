@@ -118,11 +118,13 @@ def sent_schema(adapter: TypeAdapter[Any]) -> Schema:
 
 
 def resolved(schema: Mapping[str, Any], definitions: Mapping[str, Any]) -> Schema:
-    """Follow a reference; what stands beside it counts too."""
-    while "$ref" in schema:
+    """Follow a reference; what stands beside it counts too. One that leads to itself says nothing."""
+    seen: set[str] = set()
+    while "$ref" in schema and schema["$ref"] not in seen:
+        seen.add(schema["$ref"])
         beside = {key: value for key, value in schema.items() if key != "$ref"}
         schema = {**definitions[schema["$ref"].rsplit("/", 1)[-1]], **beside}
-    return dict(schema)
+    return {key: value for key, value in schema.items() if key != "$ref"}
 
 
 def may_be_null(schema: Mapping[str, Any], definitions: Mapping[str, Any]) -> bool:

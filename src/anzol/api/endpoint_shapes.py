@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final, TypeVar
 from pydantic import AfterValidator, Field
 
 from anzol import ids
-from anzol.api.shapes import EventTypeName, Metadata, Out, Text, Throttled, Uid
+from anzol.api.shapes import OLD, EventTypeName, Metadata, Out, Text, Throttled, Uid
 from anzol.lifecycle import Disabled
 from anzol.model import Endpoint
 
@@ -29,7 +29,7 @@ OwnUid = Annotated[
     Uid, AfterValidator(no_id), Field(description="Its id in your own system, unique for the application.")
 ]
 EventTypes = Annotated[list[EventTypeName], Field(max_length=1000, description="Which messages it gets; none: all.")]
-OldEventTypes = Annotated[EventTypes | None, Field(deprecated=True, description="As `eventTypes`.")]
+OldEventTypes = Annotated[EventTypes | None, Field(json_schema_extra=OLD, description="As `eventTypes`.")]
 Channels = Annotated[list[Text], Field(max_length=10, description="Only messages on one of these; none: all.")]
 Headers = Annotated[dict[str, str], Field(max_length=50, description="Sent with every delivery.")]
 Seconds = Annotated[float, Field(ge=0, le=LONGEST_DELAY, allow_inf_nan=False)]
@@ -141,8 +141,8 @@ class EndpointOut(Out):
     filter_types: OldEventTypes
     channels: list[str] | None
     throttle_rate: int | None
-    rate_limit: Annotated[int | None, Field(deprecated=True, description="As `throttleRate`.")]
-    version: Annotated[int, Field(deprecated=True, description="Always 1.")]
+    rate_limit: Annotated[int | None, Field(json_schema_extra=OLD, description="As `throttleRate`.")]
+    version: Annotated[int, Field(json_schema_extra=OLD, description="Always 1.")]
     metadata: dict[str, str]
     fifo: bool
     contact: str | None

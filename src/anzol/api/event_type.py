@@ -14,7 +14,7 @@ from anzol.api.ground import Place
 from anzol.api.paging import OldestFirst, listed
 from anzol.api.problems import fault
 from anzol.api.routes import MANAGE, READ, Resource
-from anzol.api.shapes import NAME, EventTypeName, Listed, Out, Shape, Text
+from anzol.api.shapes import NAME, OLD, EventTypeName, Listed, Out, Shape, Text
 from anzol.api.validation import check_schemas
 from anzol.errors import NotFound
 from anzol.lifecycle import Validation
@@ -53,7 +53,7 @@ class EventTypeFields(Shape):
     archived: bool | None = None
     deprecated: bool | None = None
     feature_flags: Flags | None = None
-    feature_flag: Annotated[EventTypeName | None, Field(deprecated=True, description="As `featureFlags`.")] = None
+    feature_flag: Annotated[EventTypeName | None, Field(json_schema_extra=OLD, description="As `featureFlags`.")] = None
     validation: Manner | None = None
 
     @property
@@ -123,7 +123,7 @@ class EventTypeOut(Out):
     deprecated: bool
     group_name: str | None
     feature_flags: list[str] | None
-    feature_flag: Annotated[str | None, Field(deprecated=True, description="The first of `featureFlags`.")]
+    feature_flag: Annotated[str | None, Field(json_schema_extra=OLD, description="The first of `featureFlags`.")]
     validation: Manner
     declared: bool
     created_at: datetime

@@ -2,7 +2,7 @@
 
 # Annotations are real objects here: Pydantic reads them.
 from datetime import UTC, datetime
-from typing import Annotated, Final, Generic, TypeVar
+from typing import Annotated, Any, Final, Generic, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
@@ -55,8 +55,10 @@ Text = Annotated[str, AfterValidator(no_nul)]
 Uid = Annotated[str, Field(min_length=1, max_length=256, pattern=UID)]
 Metadata = Annotated[dict[str, str], Field(max_length=50)]
 EventTypeName = Annotated[str, Field(min_length=1, max_length=256, pattern=NAME)]
+# Not the field's own "deprecated": reading such a field warns.
+OLD: Final[dict[str, Any]] = {"deprecated": True}
 Throttle = Annotated[int, Field(ge=1, le=10_000, description="Deliveries a second at most.")]
-OldThrottle = Annotated[Throttle | None, Field(deprecated=True, description="As `throttleRate`.")]
+OldThrottle = Annotated[Throttle | None, Field(json_schema_extra=OLD, description="As `throttleRate`.")]
 
 
 class Throttled(Shape):
