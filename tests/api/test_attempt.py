@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -65,7 +66,7 @@ async def test_attempts_are_narrowed_by_everything_that_the_dialect_names(scene:
     well = await scene.send()
     await scene.deliver()
 
-    async def found(**query: str) -> list[str]:
+    async def found(**query: Any) -> list[str]:
         page = await scene.get("/app/acme/attempt/endpoint/mine", **query)
         return ids_of([page["data"]], "msgId")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
@@ -32,7 +33,7 @@ async def test_entries_are_narrowed(scene: Scene) -> None:
     await scene.endpoint(customer="other")
     await scene.post("/app/acme/endpoint/mine/pause", status=201)
 
-    async def found(path: str = "/audit", **query: str) -> list[str]:
+    async def found(path: str = "/audit", **query: Any) -> list[str]:
         return [one["action"] for one in (await scene.get(path, **query))["data"]]
 
     assert await found(actor="token") == await found(action="deliveries.paused") == ["deliveries.paused"]

@@ -122,7 +122,7 @@ async def test_tasks_are_listed_by_status_and_kind_and_paged_both_ways(scene: Sc
     replay = (await scene.post("/app/acme/endpoint/mine/replay-missing", {"since": since(scene)}, 202))["id"]
     cancel = (await scene.post("/app/acme/cancel", {"tag": "vip"}, 202))["id"]
 
-    async def found(**query: str) -> list[str]:
+    async def found(**query: Any) -> list[str]:
         return ids_of([(await scene.get("/background-task", **query))["data"]])
 
     assert await found(status="running") == await found(task="endpoint.replay") == [replay]

@@ -113,7 +113,8 @@ async def test_calling_off_is_a_task_that_leaves_everything_else_alone(scene: Sc
 
 
 async def test_calling_off_everything_must_be_said_by_a_part(scene: Scene) -> None:
-    for body in ({}, {"preview": True}, {"eventTypes": []}):
+    bodies: list[dict[str, Any]] = [{}, {"preview": True}, {"eventTypes": []}]
+    for body in bodies:
         answer = await scene.client.post("/cancel", json=body)
         assert (answer.status_code, answer.json()["code"]) == (422, "validation_error")
 

@@ -196,6 +196,8 @@ def sample(name: str, kind: str) -> str:
         return "2::bigint"
     if name in SMALL:
         return f"'200'::{kind}"
+    if name in {"seen", "through"} and kind == "text":
+        return "'1:1:'::text"  # a snapshot
     samples = {"bigint": NOW, "integer": 100, "smallint": 1, "boolean": "true", "bytea": r"\x00", "xid8": 1}
     return f"'{samples.get(kind, 'production')}'::{kind}"
 
