@@ -89,12 +89,12 @@ async def test_what_would_be_called_off_is_counted_first(scene: Scene, receiver:
     await scene.deliver()
 
     async def counted(**parts: Any) -> Any:
-        return await scene.post("/app/acme/cancel", {"preview": True, **parts})
+        return await scene.post("/app/acme/cancel/preview", parts)
 
     assert await counted() == {"count": 2, "more": False}
     assert await counted(tag="vip") == await counted(eventTypes=["invoice.void"]) == {"count": 1, "more": False}
     assert await counted(endpointId="well") == {"count": 0, "more": False}
-    assert await scene.post("/cancel", {"preview": True, "appId": "acme"}) == {"count": 2, "more": False}
+    assert await scene.post("/cancel/preview", {"appId": "acme"}) == {"count": 2, "more": False}
 
 
 async def test_calling_off_is_a_task_that_leaves_everything_else_alone(scene: Scene) -> None:
@@ -113,10 +113,11 @@ async def test_calling_off_is_a_task_that_leaves_everything_else_alone(scene: Sc
 
 
 async def test_calling_off_everything_must_be_said_by_a_part(scene: Scene) -> None:
-    bodies: list[dict[str, Any]] = [{}, {"preview": True}, {"eventTypes": []}]
+    bodies: list[dict[str, Any]] = [{}, {"tag": None}, {"eventTypes": []}]
     for body in bodies:
-        answer = await scene.client.post("/cancel", json=body)
-        assert (answer.status_code, answer.json()["code"]) == (422, "validation_error")
+        for path in ("/cancel", "/cancel/preview"):
+            answer = await scene.client.post(path, json=body)
+            assert (answer.status_code, answer.json()["code"]) == (422, "validation_error")
 
 
 async def test_a_customer_calls_off_its_own_only(scene: Scene) -> None:
@@ -128,7 +129,8 @@ async def test_a_customer_calls_off_its_own_only(scene: Scene) -> None:
     app_id = (await scene.get("/app/acme"))["id"]
 
     async with scene.service.client(scene.service.customer_token(app_id)) as client:
-        assert (await client.post("/app/acme/cancel", json={"preview": True})).json()["count"] == 1
+        assert (await client.post("/app/acme/cancel/preview", json={})).json()["count"] == 1
         assert (await client.post("/app/acme/cancel", json={"endpointId": theirs.id})).status_code == 404
         assert (await client.post("/app/other/cancel", json={})).status_code == 404
         assert (await client.post("/cancel", json={"appId": "acme"})).status_code == 403
+        assert (await client.post("/cancel/preview", json={"appId": "acme"})).status_code == 403

@@ -1,10 +1,10 @@
 """Stopping: holding back, letting go, calling off. Nothing is lost by holding back."""
 
 # Annotations are real objects here: FastAPI reads them.
+from dataclasses import replace
 from datetime import datetime
 from typing import Annotated, Any, Final
 
-from fastapi import Response
 from pydantic import Field, model_validator
 
 from anzol.api.access import Asking, Caller, Environment, OwnCustomer, find_customer
@@ -14,9 +14,8 @@ from anzol.api.background_task import TaskOut, task_of
 from anzol.api.filters import find_endpoint, find_message
 from anzol.api.ground import Place
 from anzol.api.problems import Problem, fault
-from anzol.api.routes import MANAGE, MANAGE_ENDPOINT, READ_ALL, Resource
+from anzol.api.routes import MANAGE, MANAGE_ENDPOINT, READ, READ_ALL, Resource
 from anzol.api.shapes import EventTypeName, Moment, Out, Shape, Text
-from anzol.api.writing import written
 from anzol.lifecycle import State
 from anzol.model import Customer, PauseRule
 from anzol.storage.books import NewSweep
@@ -80,7 +79,6 @@ class CancelIn(Shape):
     tag: Name | None = None
     since: Annotated[Moment | None, Field(description="Messages from this time on.")] = None
     until: Annotated[Moment | None, Field(description="Messages from before this time.")] = None
-    preview: Annotated[bool, Field(description="Only count; answered with 200.")] = False
 
 
 class CancelAllIn(CancelIn):
@@ -197,11 +195,24 @@ def is_operators(rule: PauseRule, endpoint_id: str) -> bool:
 # --- calling off
 
 
-@router.operation("POST", "/cancel", may=MANAGE, operation_id="v1.delivery.cancel-all", status=202)
+@router.operation(
+    "POST", "/cancel", may=MANAGE, operation_id="v1.delivery.cancel-all", status=202, response_model=TaskOut
+)
 async def cancel_everywhere(given: CancelAllIn, asking: Asking, place: Environment) -> Any:
-    """Call off what waits and all the given parts name, as a task; or only count it. At least one part is needed."""
-    customer = None if given.app_id is None else await find_customer(place, asking, given.app_id)
-    return await cancelled(place, given, customer)
+    """Call off what waits and all the given parts name, as a task. At least one part is needed."""
+    return await cancelled(place, await chosen(place, given, await named_customer(place, asking, given)))
+
+
+@router.operation(
+    "POST",
+    "/cancel/preview",
+    may=READ_ALL,
+    operation_id="v1.delivery.preview-cancel-all",
+    response_model=PreviewOut,
+)
+async def preview_everywhere(given: CancelAllIn, asking: Asking, place: Environment) -> Any:
+    """Count what would be called off; nothing is changed."""
+    return await count_waiting(place, await chosen(place, given, await named_customer(place, asking, given)))
 
 
 @router.operation(
@@ -213,16 +224,30 @@ async def cancel_everywhere(given: CancelAllIn, asking: Asking, place: Environme
     response_model=TaskOut,
 )
 async def cancel(given: CancelIn, customer: OwnCustomer, place: Environment) -> Any:
-    """Call off what waits for an application's endpoints, as a task; or only count it."""
-    return await cancelled(place, given, customer)
+    """Call off what waits for an application's endpoints, as a task; what is in flight is not called off."""
+    return await cancelled(place, await chosen(place, given, customer))
 
 
-async def cancelled(place: Place, given: CancelIn, customer: Customer | None) -> Any:
-    """Begin to call off, or count; what is in flight is not called off."""
-    selection = await chosen(place, given, customer)
-    if given.preview:
-        return written_preview(await count_waiting(place, selection))
-    new = NewSweep(CANCEL, scope_of(selection_without_states(selection)), selection.customer, selection.endpoint_id)
+@router.operation(
+    "POST",
+    "/app/{app_id}/cancel/preview",
+    may=READ,
+    operation_id="v1.delivery.preview-cancel",
+    response_model=PreviewOut,
+)
+async def preview(given: CancelIn, customer: OwnCustomer, place: Environment) -> Any:
+    """Count what would be called off for an application's endpoints; nothing is changed."""
+    return await count_waiting(place, await chosen(place, given, customer))
+
+
+async def named_customer(place: Place, caller: Caller, given: CancelAllIn) -> Customer | None:
+    """Return the application that is named, if one is; raises Problem."""
+    return None if given.app_id is None else await find_customer(place, caller, given.app_id)
+
+
+async def cancelled(place: Place, selection: Selection) -> TaskOut:
+    """Begin to call off."""
+    new = NewSweep(CANCEL, scope_of(without_states(selection)), selection.customer, selection.endpoint_id)
     return task_of(await (await place.storage()).begin_sweep(place.environment, new))
 
 
@@ -256,16 +281,9 @@ async def chosen(place: Place, given: CancelIn, customer: Customer | None) -> Se
     return selection
 
 
-def selection_without_states(selection: Selection) -> Selection:
+def without_states(selection: Selection) -> Selection:
     """Return a selection as a sweep takes it that calls off: what is pending is meant anyway."""
-    return Selection(
-        message_id=selection.message_id,
-        event_types=selection.event_types,
-        since=selection.since,
-        until=selection.until,
-        tag=selection.tag,
-        channel=selection.channel,
-    )
+    return replace(selection, states=())
 
 
 async def count_waiting(place: Place, selection: Selection) -> PreviewOut:
@@ -279,8 +297,3 @@ async def count_waiting(place: Place, selection: Selection) -> PreviewOut:
             return PreviewOut(count=count, more=False)
         after = page.next
     return PreviewOut(count=count, more=True)
-
-
-def written_preview(preview: PreviewOut) -> Response:
-    """Answer a count: nothing was begun."""
-    return written(preview.model_dump())

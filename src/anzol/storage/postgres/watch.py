@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Final
+from typing import Any, Final
 
 from anzol import ids
 from anzol.errors import InvalidValue
@@ -75,7 +75,7 @@ async def recorded(
     given = read_mark(mark)
     place = given if given.through else Mark(given.since, given.seen, now, snapshot)
     first = ids.first_at(max(0, place.since - reach // MICRO))
-    values = {"seen": place.seen, "through": place.through, "after": max(first, place.after)}
+    values: dict[str, Any] = {"seen": place.seen, "through": place.through, "after": max(first, place.after)}
     conditions = []
     if customer is not None:
         conditions.append(OF_CUSTOMER)
