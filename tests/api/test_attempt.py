@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from anzol.api.attempt_shapes import AttemptOut
 from anzol.clock import from_micros
 from anzol.testing import FakeReceiver
 from tests.api.conftest import Service
@@ -43,6 +44,7 @@ async def test_an_attempt_says_what_came_of_the_request(scene: Scene, receiver: 
     assert attempt["timing"]["total"] >= attempt["timing"]["firstByte"] > 0
     assert attempt["responseDurationMs"] == int(attempt["timing"]["total"])
     assert await scene.get(f"/app/acme/msg/order-1/attempt/{attempt['id']}") == attempt
+    assert AttemptOut.model_validate(attempt).model_dump(mode="json", exclude_unset=True).keys() == attempt.keys()
 
 
 async def test_a_request_without_an_answer_has_the_status_0(scene: Scene) -> None:

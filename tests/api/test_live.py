@@ -5,9 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
 import signal
+import socket
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from typing import Any
 
 import httpx
@@ -15,10 +19,19 @@ import pytest
 
 from anzol.api import live, streams
 from anzol.testing import FakeReceiver
-from tests.api.conftest import FAR, Service, served
+from tests.api.conftest import ENVIRONMENT, FAR, KEY, Service, served
 from tests.api.scene import SECRET, Scene, scene_of
 
 PATIENCE = 10.0  # seconds for what comes over a real socket
+SERVER = """
+import socket, sys, uvicorn
+from fastapi import FastAPI
+from anzol import Webhooks
+
+app = FastAPI()
+app.mount("", Webhooks(app).api)
+uvicorn.Server(uvicorn.Config(app, log_level="error")).run([socket.socket(fileno=int(sys.argv[1]))])
+"""
 
 
 @pytest.fixture(autouse=True)
@@ -242,6 +255,34 @@ async def test_a_server_that_got_a_signal_is_noticed(monkeypatch: pytest.MonkeyP
     assert not streams.server_stops()
     server.should_exit = True
     assert streams.server_stops()
+
+
+async def test_a_server_that_is_told_to_end_does_so_with_a_log_open(scene: Scene, url: str) -> None:
+    with closing(socket.create_server(("127.0.0.1", 0))) as listener, serving(url, listener) as process:
+        address = f"http://127.0.0.1:{listener.getsockname()[1]}/api/v1"
+        async with following(address, scene.service.token()) as log:
+            process.send_signal(signal.SIGTERM)
+            assert await log.ended()
+        assert await asyncio.to_thread(process.wait, PATIENCE) in (0, -signal.SIGTERM)
+
+
+@contextlib.contextmanager
+def serving(url: str, listener: socket.socket) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a server in a process of its own, as uvicorn runs any application; it answers as soon as it can."""
+    environment = {
+        **os.environ,
+        "ANZOL_DATABASE_URL": url,
+        "ANZOL_SECRET_KEY": KEY,
+        "ANZOL_ENVIRONMENT": ENVIRONMENT,
+        "ANZOL_WORKER": "off",
+    }
+    script = [sys.executable, "-c", SERVER, str(listener.fileno())]
+    process = subprocess.Popen(script, env=environment, pass_fds=[listener.fileno()])
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
 
 
 async def test_a_quiet_log_shows_that_it_lives_and_where_it_stands(
