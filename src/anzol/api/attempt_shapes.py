@@ -16,7 +16,6 @@ from anzol.lifecycle import Outcome
 from anzol.model import Attempt, Delivery, Endpoint, StoredMessage, Timing
 
 MILLISECOND: Final = timedelta(milliseconds=1)
-NOBODY: Final[Mapping[str, Any]] = {}
 
 Number = Annotated[int, Field(description="0 successful, 1 pending, 2 failed, 3 being sent, 4 cancelled.")]
 
@@ -69,7 +68,7 @@ def attempt_of(
     attempt: Attempt, endpoint: Endpoint | None, *, with_content: bool, message: StoredMessage | None = None
 ) -> dict[str, object]:
     """Return an attempt as it is shown; the names are those of `AttemptOut`."""
-    status = MessageStatus.SUCCESS if attempt.outcome is Outcome.OK else MessageStatus.FAIL
+    status = status_of_attempt(attempt)
     told: dict[str, object] = {
         "id": attempt.id,
         "msgId": attempt.message_id,
@@ -90,6 +89,11 @@ def attempt_of(
         "timing": timing_of(attempt.timing),
     }
     return told if message is None else {**told, "msg": message_of(message, with_content=False)}
+
+
+def status_of_attempt(attempt: Attempt) -> MessageStatus:
+    """Say how an attempt has ended."""
+    return MessageStatus.SUCCESS if attempt.outcome is Outcome.OK else MessageStatus.FAIL
 
 
 def text_of(body: bytes) -> str:

@@ -13,7 +13,7 @@ from starlette.requests import Request
 
 from anzol.api.access import Caller, Credentials, Environment, OwnCustomer, address_of, caller_of
 from anzol.api.application import uid_of
-from anzol.api.attempt_shapes import attempt_of
+from anzol.api.attempt_shapes import attempt_of, status_of_attempt
 from anzol.api.delivery import OfEndpoint
 from anzol.api.filters import MessageStatus, Names, Status, find_endpoint, names_in
 from anzol.api.ground import Place
@@ -23,7 +23,6 @@ from anzol.api.routes import READ, READ_ALL, Resource
 from anzol.api.streams import EventStream, Streams, beginning, event, heartbeat, server_stops, streams_of
 from anzol.api.writing import write
 from anzol.errors import InvalidValue, StorageError
-from anzol.lifecycle import Outcome
 from anzol.model import OPERATIONAL, Attempt, StoredMessage
 from anzol.storage.books import Recorded
 
@@ -58,7 +57,7 @@ class Wanted:
         """Say whether an attempt is one of them; operational endpoints' are nobody's."""
         if self.endpoint_id not in (None, attempt.endpoint_id):
             return False
-        if self.status is not None and (self.status is MessageStatus.SUCCESS) != (attempt.outcome is Outcome.OK):
+        if self.status not in (None, status_of_attempt(attempt)):
             return False
         if message is None:
             return not self.event_types
