@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from anzol.api import message
 from anzol.clock import from_micros
 from tests.api.conftest import Service
 from tests.api.scene import Scene, ids_of, scene_of
@@ -88,6 +89,19 @@ async def test_600_messages_are_paged_both_ways(scene: Scene) -> None:
 
     assert [len(page) for page in pages] == [250, 250, 100]
     assert ids_of(pages) == made[::-1]
+
+
+async def test_a_page_of_large_bodies_is_shorter_and_nothing_is_missing(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(message, "MOST_BYTES", 2500)
+    monkeypatch.setattr(message, "FEW", 2)
+    made = [await scene.send({"n": "x" * 990}) for _ in range(8)]
+
+    pages = await scene.pages("/app/acme/msg", 5)
+
+    assert ids_of(pages) == made[::-1]
+    assert [len(page) for page in pages] == [3, 3, 2]
 
 
 @pytest.mark.parametrize(

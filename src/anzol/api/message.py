@@ -1,7 +1,7 @@
 """Messages: looking at them, and erasing what they say. Making them is `anzol.api.publish`'s."""
 
 # Annotations are real objects here: FastAPI reads them.
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from enum import StrEnum
 from typing import Annotated, Any, Final
 
@@ -25,6 +25,8 @@ from anzol.subscription import MATCHED, Occurrence, Subscription, wants
 
 router = Resource("Message", prefix="/app/{app_id}/msg")
 MOST: Final = 100  # messages erased by one request
+MOST_BYTES: Final = 16 * 1024 * 1024  # of bodies on one page, about
+FEW: Final = 50  # messages read before it is known how large they are
 
 MessageName = Annotated[str, Path(max_length=256, description="The message's id or event id.")]
 
@@ -81,17 +83,43 @@ async def list_messages(
     narrowed: Narrowed,
     with_content: WithContent = True,
 ) -> Any:
-    """List messages, newest first; the times are those of their acceptance."""
+    """List messages, newest first; the times are those of their acceptance.
+
+    A page whose bodies have more than 16 MiB ends there, and has a next one.
+    """
     storage = await place.storage()
     selection = narrowed.selection(customer=customer.uid)
 
     async def read(after: str | None, limit: int, oldest_first: bool) -> Page[StoredMessage]:
-        return await storage.messages(place.environment, selection, after=after, limit=limit, oldest_first=oldest_first)
+        async def some(place_after: str | None, most: int) -> Page[StoredMessage]:
+            return await storage.messages(
+                place.environment, selection, after=place_after, limit=most, oldest_first=oldest_first
+            )
+
+        return await within_bounds(some, after, limit)
 
     def show(message: StoredMessage) -> Mapping[str, object]:
         return message_of(message, with_content=with_content)
 
     return page_written(await listed(paging, read, show))
+
+
+async def within_bounds(
+    read: Callable[[str | None, int], Awaitable[Page[StoredMessage]]], after: str | None, limit: int
+) -> Page[StoredMessage]:
+    """Read a page, or as much of it as has bodies of `MOST_BYTES`, about: many large ones would fill the memory."""
+    found: list[StoredMessage] = []
+    first = last = None
+    size, most = 0, min(limit, FEW)
+    while True:
+        page = await read(after, most)
+        found += page.items
+        size += sum(len(message.body or b"") for message in page.items)
+        first, last, after = first or page.first, page.last or last, page.next
+        left = limit - len(found)
+        if after is None or not page.items or left <= 0 or size >= MOST_BYTES:
+            return Page(tuple(found), after, first, last)
+        most = max(1, min(left, (MOST_BYTES - size) * len(found) // max(1, size)))
 
 
 @router.operation("GET", "/{msg_id}", may=READ, operation_id="v1.message.get", response_model=MessageOut)
