@@ -324,7 +324,7 @@ async def test_how_attempts_were_answered_is_asked_of_what_else_is_selected(answ
 
 async def test_attempts_keep_to_when_they_were_started(scene: Scene) -> None:
     endpoint = (await scene.endpoint()).id
-    worker = await scene.worker()
+    worker = await scene.worker(timedelta(days=1))
     begun: list[datetime] = []
     for _ in range(4):
         await scene.send()

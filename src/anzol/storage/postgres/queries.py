@@ -1,7 +1,7 @@
 """The SQL of the PostgreSQL engine: every file of ``sql/postgres`` under its own name, read once, made ready to run.
 
-A file of a list goes to what is newest first. Its lines marked ``-- either way`` are turned round for a list that begins
-with the oldest.
+A list's file gives what is newest first. For one that begins with the oldest its lines marked ``-- either way`` are
+turned round.
 
 A file names its tables ``anzol.<table>`` and its values ``:name``. ``:now`` is the time: the database's own, or one
 that is given (a storage with a clock of its own, as tests have).

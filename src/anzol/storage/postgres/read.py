@@ -1,15 +1,14 @@
-"""Looking: lists in pages, newest first, and single things."""
+"""Looking: lists of customers and endpoints in pages, either way, and single things."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 from anzol import ids
 from anzol.clock import from_micros
 from anzol.errors import InvalidValue
-from anzol.model import Customer, Endpoint, Match, Page, Status, StoredMessage
-from anzol.storage import rows
+from anzol.model import OPERATIONAL, Customer, Endpoint, Match, Page, Status, StoredMessage
+from anzol.storage import paging, rows
 from anzol.storage.postgres.migrations import newest
 from anzol.storage.postgres.queries import in_schema
 from anzol.storage.postgres.register import find_customer, find_endpoint, read_id, show_endpoint
@@ -19,8 +18,6 @@ from anzol.storage.postgres.work import Work
 from anzol.storage.rows import Row
 from anzol.subscription import DISABLED, EVENT_TYPE, MATCHED, Occurrence, Subscription, wants
 
-T = TypeVar("T")
-ENDLESS: Final = (1 << 63) - 1
 COUNTED_IN_LISTS: Final = 10_000  # waiting deliveries of each endpoint in a list
 COUNTED: Final = 10_000  # rows of each kind that a status counts; if there are more, it estimates
 PAGES: Final = 200  # of 8 KB that it looks at to estimate
@@ -74,33 +71,15 @@ def read_cursor(after: object, parts: int, start: bytes = LAST) -> list[bytes]:
     raise no_cursor(after)
 
 
-def read_number(after: object) -> int:
-    """Read the cursor of a list in the order of numbers.
-
-    Raises:
-        InvalidValue: it is none of ours.
-    """
-    if after is None:
-        return ENDLESS
-    if not isinstance(after, str) or not after.isascii() or not after.isdecimal() or len(after) > len(str(ENDLESS)):
-        raise no_cursor(after)
-    return min(int(after), ENDLESS)
-
-
 def no_cursor(after: object) -> InvalidValue:
     """Return the error for a cursor that is none of ours."""
-    return InvalidValue(f"{after!r} is not a cursor.", field="after", do="Take the `next` of the page before.")
+    do = "Take the `next`, `first` or `last` of a page."
+    return InvalidValue(f"{after!r} is not a cursor.", field="after", do=do)
 
 
-def write_cursor(*places: Any) -> str:
-    """Write what `read_cursor` or `read_number` reads."""
-    return ".".join(ids.show("", place) if isinstance(place, bytes) else str(place) for place in places)
-
-
-def page_of(found: Sequence[Row], limit: int, show: Callable[[Row], T]) -> Page[T]:
-    """Return a page of rows, whose last column makes the cursor; one more than *limit* says there is more."""
-    items = tuple([show(row[:-1]) for row in found[:limit]])
-    return Page(items, write_cursor(found[limit - 1][-1]) if len(found) > limit > 0 else None)
+def write_cursor(*places: bytes) -> str:
+    """Write what `read_cursor` reads."""
+    return ".".join(ids.show("", place) for place in places)
 
 
 # --- customers and endpoints
@@ -112,10 +91,12 @@ async def customer(work: Work, environment: str, uid: str) -> Customer:
     return rows.customer_of(await find_customer(work, environment, uid))
 
 
-async def customers(work: Work, environment: str, after: str | None, limit: int) -> Page[Customer]:
-    """List customers."""
-    found = await work.all("customers", environment=environment, before=read_number(after), most=limit + 1)
-    return page_of(found, limit, rows.customer_of)
+async def customers(work: Work, environment: str, after: str | None, limit: int, oldest_first: bool) -> Page[Customer]:
+    """List customers, but for the one that has the operational endpoints."""
+    values: dict[str, Any] = {"environment": environment, "operational": OPERATIONAL, "most": limit + 1}
+    values["after"] = paging.read_number(after, oldest_first=oldest_first)
+    found = await work.listed("customers", (), oldest_first=oldest_first, **values)
+    return paging.page_of(found, limit, rows.customer_of)
 
 
 async def endpoint(work: Work, environment: str, endpoint_id: str) -> Endpoint:
@@ -124,16 +105,19 @@ async def endpoint(work: Work, environment: str, endpoint_id: str) -> Endpoint:
 
 
 async def endpoints(
-    work: Work, environment: str, of_customer: str | None, after: str | None, limit: int
+    work: Work, environment: str, of_customer: str | None, after: str | None, limit: int, oldest_first: bool
 ) -> Page[Endpoint]:
-    """List endpoints that are not deleted."""
+    """List endpoints that are not deleted; of all customers: but for the operational ones."""
     refuse_nul(customer=of_customer)
-    values = {"environment": environment, "before": read_number(after), "most": limit + 1, "bound": COUNTED_IN_LISTS}
-    conditions = []
-    if of_customer is not None:
-        conditions.append("e.customer_id = :customer_id")
+    values: dict[str, Any] = {"environment": environment, "most": limit + 1, "bound": COUNTED_IN_LISTS}
+    values["after"] = paging.read_number(after, oldest_first=oldest_first)
+    if of_customer is None:
+        condition, values["operational"] = "c.uid <> :operational", OPERATIONAL
+    else:
+        condition = "e.customer_id = :customer_id"
         values["customer_id"] = await customer_id_of(work, environment, of_customer)
-    return page_of(await work.listed("endpoints", conditions, **values), limit, rows.endpoint_of)
+    found = await work.listed("endpoints", [condition], oldest_first=oldest_first, **values)
+    return paging.page_of(found, limit, rows.endpoint_of)
 
 
 # --- messages

@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any, Final
 from anzol.errors import Conflict, NotFound
 from anzol.lifecycle import Cause, State, ends
 from anzol.model import Delivery, PauseRule
+from anzol.storage import paging
 from anzol.storage.auditing import narrowest, write_detail
 from anzol.storage.face import Progress, Selection
 from anzol.storage.postgres.lists import deliveries_of, filter_of, in_states
-from anzol.storage.postgres.read import endpoint_key, message_key, read_cursor, read_number, write_cursor
+from anzol.storage.postgres.read import endpoint_key, message_key, read_cursor, write_cursor
 from anzol.storage.postgres.register import hold_endpoint, keep_customer, look, touch
 from anzol.storage.postgres.search import FIRST, LAST
 from anzol.storage.postgres.texts import refuse_nul
@@ -203,7 +204,7 @@ def read_pending_cursor(after: str | None) -> tuple[bytes, int]:
     if after is None:
         return FIRST, 0
     endpoint, _, number = after.partition(".")
-    return read_cursor(endpoint, 1)[0], read_number(number)
+    return read_cursor(endpoint, 1)[0], paging.read_number(number, oldest_first=True)
 
 
 def choose(page: Sequence[Record], limit: int) -> tuple[list[Record], Record | None]:
@@ -299,9 +300,9 @@ async def recover(work: Work, environment: str, selection: Selection, after: str
     await work.one("gate_shared")
     found = await filter_of(work, environment, selection)
     begin, begin_endpoint = (found.first, FIRST) if after is None else place
-    values = {"after": begin, "after_endpoint": begin_endpoint, "through": found.last, "most": limit * SCANNED}
+    values: dict[str, Any] = {"after": begin, "after_endpoint": begin_endpoint, "through": found.last}
     conditions = [*found.conditions, in_states(states)] if states else found.conditions
-    page = await work.listed(ended_query(selection), conditions, **values, **found.values)
+    page = await work.listed(ended_query(selection), conditions, most=limit * SCANNED, **values, **found.values)
     chosen, last = choose(page, limit)
     kept = set(await work.column("messages_kept", messages=sorted({row[0] for row in chosen})))
     again = await put_back(work, [(row[0], row[1]) for row in chosen if row[0] in kept])

@@ -18,7 +18,7 @@ from anzol.storage.books import NewSweep
 from anzol.storage.face import Progress
 from anzol.storage.postgres.connections import clashed, explained, lost
 from anzol.storage.postgres.lists import EARLIER
-from anzol.storage.postgres.read import ENDLESS, customer_id_of, read_cursor, read_number, write_cursor
+from anzol.storage.postgres.read import customer_id_of, read_cursor, write_cursor
 from anzol.storage.postgres.recovery import SCANNED, cancel, choose, mark_resent, recover
 from anzol.storage.postgres.register import find_customer, find_endpoint, read_id, touch
 from anzol.storage.postgres.search import FIRST, LAST
@@ -240,7 +240,7 @@ def bounds(sweep: Running, place: str | None) -> tuple[bytes, bytes, dict[str, i
     first = FIRST if since is None else ids.first_at(max(0, since - EARLIER))
     last = LAST if until is None else ids.first_at(max(0, until + EARLIER))
     (after,) = [first] if place is None else read_cursor(place, 1)
-    return after, last, {"since": since or 0, "until": ENDLESS if until is None else until}
+    return after, last, {"since": since or 0, "until": paging.ENDLESS if until is None else until}
 
 
 # --- counting -------------------------------------------------------------------------------------------------------
@@ -250,7 +250,7 @@ async def count(work: Work, sweep: Running, limit: int) -> Step:
     """Count one page: of messages, or of endpoints after the last of them."""
     part, at = (sweep.place or MESSAGES)[:1], (sweep.place or "")[1:] or None
     if part == ENDPOINTS:
-        return await count_endpoints(work, sweep, read_number(at), limit * SCANNED)
+        return await count_endpoints(work, sweep, paging.read_number(at, oldest_first=True), limit * SCANNED)
     after, through, span = bounds(sweep, at)
     uids = sweep.scope.get("customers")
     asked = None if not uids else await work.column("customers_of_uids", environment=sweep.environment, uids=uids)

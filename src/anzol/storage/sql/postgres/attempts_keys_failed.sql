@@ -2,6 +2,7 @@
 select x.id, x.endpoint_id, coalesce((select true from anzol.message m where m.id = x.message_id
 -- conditions
        ), false)
-  from (select a.id, a.message_id, a.endpoint_id, a.outcome from anzol.attempt a
-         where a.outcome > 0 and a.id < :before and a.id >= :first
-         order by a.id desc limit :each) x
+  from (select a.id, a.message_id, a.endpoint_id, a.outcome, a.status, a.started_at from anzol.attempt a
+         where a.outcome > 0
+           and a.id < :after and a.id >= :through -- either way
+         order by a.id desc limit :each) x -- either way

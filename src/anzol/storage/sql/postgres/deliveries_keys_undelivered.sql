@@ -4,5 +4,5 @@ select x.message_id, x.endpoint_id, coalesce((select true from anzol.message m w
        ), false)
   from (select d.message_id, d.endpoint_id, d.state from anzol.delivery d
          where d.state = :state and d.state > 1
-           and (d.message_id, d.endpoint_id) < (:before, :before_endpoint) and d.message_id >= :first
-         order by d.message_id desc, d.endpoint_id desc limit :each) x
+           and (d.message_id, d.endpoint_id) < (:after, :after_endpoint) and d.message_id >= :through -- either way
+         order by d.message_id desc, d.endpoint_id desc limit :each) x -- either way

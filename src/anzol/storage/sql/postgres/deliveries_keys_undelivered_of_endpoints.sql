@@ -7,5 +7,6 @@ select x.message_id, x.endpoint_id, coalesce((select true from anzol.message m w
          cross join lateral (
                select y.message_id, y.endpoint_id, y.state from anzol.delivery y
                 where y.endpoint_id = g.endpoint_id and y.state = :state and y.state > 1
-                  and y.message_id >= :first and (y.message_id, y.endpoint_id) < (:before, :before_endpoint)
-                order by y.message_id desc limit :each) d) x
+                  and y.message_id >= :through -- either way
+                  and (y.message_id, y.endpoint_id) < (:after, :after_endpoint) -- either way
+                order by y.message_id desc limit :each) d) x -- either way

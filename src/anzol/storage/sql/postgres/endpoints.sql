@@ -6,6 +6,7 @@ select e.id, e.uid, c.uid, e.url, e.description, to_json(e.event_types), to_json
   from anzol.endpoint e
   join anzol.lane l on l.endpoint_id = e.id
   join anzol.customer c on c.id = e.customer_id
- where e.environment = :environment and e.number < :before and e.deleted_at is null
+ where e.environment = :environment and e.deleted_at is null
+   and e.number < :after -- either way
 -- conditions
- order by e.number desc limit :most
+ order by e.number desc limit :most -- either way

@@ -3,5 +3,6 @@ select m.id, coalesce(true
 -- conditions
        , false)
   from anzol.message m
- where m.environment = :environment and m.id < :before and m.id >= :first
- order by m.id desc limit :each
+ where m.environment = :environment
+   and m.id < :after and m.id >= :through -- either way
+ order by m.id desc limit :each -- either way

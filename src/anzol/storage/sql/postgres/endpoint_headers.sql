@@ -1,0 +1,1 @@
+select headers from anzol.endpoint where id = :id
