@@ -14,6 +14,7 @@ from anzol import ids
 from anzol.model import Endpoint
 from anzol.storage.face import NewEndpoint, NewMessage, Storage
 from tests.api.conftest import ENVIRONMENT, Service
+from tests.contract import conftest as contract
 
 SECRET = "whsec_" + "a" * 32
 
@@ -62,6 +63,15 @@ class Scene:
         async with self.service.webhooks.worker() as worker:
             await worker.drain_once()
             await worker.close()
+
+    async def deliver_many(self) -> None:
+        """Have everything that waits answered, however many: no receiver is asked."""
+        storage = await self.storage()
+        words: Any = contract.Scene(storage, self.service.webhooks.core.clock)  # type: ignore[arg-type]  # moves no time
+        worker = await words.worker()
+        while claims := (await worker.round(room=1000)).claims:
+            await worker.settle(claims)
+        await storage.resign(worker.me)
 
     async def get(self, path: str, client: httpx.AsyncClient | None = None, **query: Any) -> Any:
         """Ask, and return what is answered with 200."""

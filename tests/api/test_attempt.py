@@ -164,10 +164,10 @@ async def test_a_message_lists_the_endpoints_that_it_goes_to(scene: Scene, recei
     assert (listed[1]["throttleRate"], listed[1]["channels"], listed[1]["disabled"]) == (5, None, False)
 
 
-async def test_600_attempts_are_paged_both_ways(scene: Scene, receiver: FakeReceiver) -> None:
-    endpoint = await scene.endpoint(receiver.url)
+async def test_600_attempts_are_paged_both_ways(scene: Scene) -> None:
+    endpoint = await scene.endpoint()
     made = await scene.send_many(600)
-    await scene.deliver()
+    await scene.deliver_many()
 
     attempts = await scene.pages(f"/app/acme/attempt/endpoint/{endpoint.id}", 200, with_content="false")
     messages = await scene.pages(f"/app/acme/endpoint/{endpoint.id}/msg", 200)

@@ -63,10 +63,10 @@ async def test_deliveries_are_narrowed(scene: Scene, receiver: FakeReceiver) -> 
     assert (await scene.client.get("/app/acme/delivery?endpoint_id=other")).status_code == 404
 
 
-async def test_600_deliveries_are_paged_both_ways(scene: Scene, receiver: FakeReceiver) -> None:
-    await scene.endpoint(receiver.url)
+async def test_600_deliveries_are_paged_both_ways(scene: Scene) -> None:
+    await scene.endpoint()
     made = await scene.send_many(600)
-    await scene.deliver()
+    await scene.deliver_many()
 
     pages = await scene.pages("/app/acme/delivery", 250)
 
