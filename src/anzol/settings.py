@@ -99,6 +99,11 @@ def read_never(value: Any) -> Any:
     return None if value is None or str(value).strip().lower() == "never" else read_duration(value)
 
 
+def read_off(value: Any) -> Any:
+    """Read a number, or ``off`` as None."""
+    return None if value is None or str(value).strip().lower() == "off" else value
+
+
 def read_switch(value: Any) -> Any:
     """Read ``on`` or ``off``."""
     return {"on": True, "off": False}.get(str(value).strip().lower(), value)
@@ -139,8 +144,9 @@ class Settings(BaseSettings):
     )
     jwt_secret: SecretStr | None = Field(
         default=None,
-        min_length=16,
-        description="Signs tokens of the REST API (HS256); else it is derived from the secret key.",
+        min_length=32,
+        description="Signs tokens of the REST API (HS256), 32 characters or more; else it is derived from the secret "
+        "key.",
     )
     public_url: str | None = Field(
         default=None,
@@ -192,6 +198,16 @@ class Settings(BaseSettings):
         gt=0,
         le=64 * 1024 * 1024,
         description="The largest body that is accepted, such as 256KiB.",
+    )
+    api_rate: Annotated[int | None, BeforeValidator(read_off), Field(gt=0)] = Field(
+        default=10_000,
+        description="REST API: requests a second that one token or API key of an environment may make, in each process; "
+        "or off. Twice as many at once. A batch is one request.",
+    )
+    portal_rate: Annotated[int | None, BeforeValidator(read_off), Field(gt=0)] = Field(
+        default=50,
+        description="REST API: requests a second that all tokens of one customer may make together, in each process; "
+        "or off. Twice as many at once.",
     )
     backlog_limit: int = Field(
         default=1_000_000,

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import os
 from collections.abc import Callable, Coroutine
 from datetime import timedelta
 from http import HTTPStatus
 from typing import Any, Final
 
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from fastapi import APIRouter, Depends
 from fastapi.routing import APIRoute
 from starlette.requests import Request
@@ -20,18 +22,20 @@ from anzol.api.problems import Problem, documented
 from anzol.api.tokens import Capability
 from anzol.storage.face import Storage
 
+PREFIX: Final = "/api/v1"
 Handle = Callable[[Request], Coroutine[Any, Any, Response]]
 LEASE: Final = timedelta(seconds=30)  # that a request under way keeps its twins waiting
 LOOK: Final = 0.02  # seconds before a twin looks again; longer each time
 KEY: Final = "idempotency-key"
 LONGEST_KEY: Final = 256
+NONCE: Final = 12  # bytes
 
 
 class Resource(APIRouter):
     """The operations of one kind of thing, all under one tag; each is added with what it asks for."""
 
-    def __init__(self, tag: str, prefix: str = "") -> None:
-        super().__init__(prefix=prefix, tags=[tag], route_class=Operation)
+    def __init__(self, tag: str, prefix: str = "", *, route_class: type[APIRoute] | None = None) -> None:
+        super().__init__(prefix=prefix, tags=[tag], route_class=route_class or Operation)
 
     def operation(
         self,
@@ -72,7 +76,7 @@ def asked(may: May | None) -> dict[str, Any]:
     if may is None:
         return {}
     capability = may.capability.value if may.capability else None
-    return {"x-scope": may.scope.value, "x-capability": capability}
+    return {"x-scope": may.scope.value if may.scope else None, "x-capability": capability}
 
 
 class Operation(APIRoute):
@@ -102,7 +106,7 @@ async def once(request: Request, caller: Caller, handle: Handle) -> Response:
     key = check_key(request.headers[KEY])
     slot, digest = slot_of(caller, key), await digest_of(request)
     storage = await ground_of(request).storage()
-    kept = await begun(storage, slot, digest)
+    kept = await begun(storage, slot, digest, caller.seal)
     if kept is not None:
         return kept
     try:
@@ -112,23 +116,39 @@ async def once(request: Request, caller: Caller, handle: Handle) -> Response:
         raise
     body = getattr(response, "body", None)
     if HTTPStatus.OK <= response.status_code < HTTPStatus.MULTIPLE_CHOICES and isinstance(body, bytes):
-        await storage.keep_answer(slot, response.status_code, body)
+        await storage.keep_answer(slot, response.status_code, sealed(caller.seal, slot, body))
     else:
         await storage.drop_request(slot)
     return response
 
 
-async def begun(storage: Storage, slot: bytes, digest: bytes) -> Response | None:
+async def begun(storage: Storage, slot: bytes, digest: bytes, seal: bytes) -> Response | None:
     """Return the answer of a twin, waiting for one that is under way; None: this request is to be made."""
     nap = LOOK
     while (kept := await storage.begin_request(slot, digest, lease=LEASE)) is not None:
         if not kept.same:
             raise Problem("idempotency_conflict", "The idempotency key was used by another request.")
         if kept.status is not None:
-            return Response(kept.body, kept.status, media_type="application/json")
+            return answered(kept.status, opened(seal, slot, kept.body or b""))
         await asyncio.sleep(nap)
         nap = min(1.0, nap * 2)
     return None
+
+
+def answered(status: int, body: bytes) -> Response:
+    """Return an answer once more."""
+    return Response(body, status, media_type="application/json" if body else None)
+
+
+def sealed(seal: bytes, slot: bytes, body: bytes) -> bytes:
+    """Encrypt an answer for the caller alone: keys, tokens and secrets are in some, and the database must not tell."""
+    nonce = os.urandom(NONCE)
+    return nonce + AESGCM(seal).encrypt(nonce, body, slot)
+
+
+def opened(seal: bytes, slot: bytes, kept: bytes) -> bytes:
+    """Decrypt what `sealed` made."""
+    return AESGCM(seal).decrypt(kept[:NONCE], kept[NONCE:], slot)
 
 
 def check_key(key: str) -> str:
@@ -158,3 +178,4 @@ SEE_SECRET: Final = May(Scope.ACCESS, Capability.VIEW_SECRET)
 ROTATE_SECRET: Final = May(Scope.ACCESS, Capability.MANAGE_SECRET)
 SEND_AGAIN: Final = May(Scope.MANAGE, Capability.CREATE_ATTEMPTS)
 ACCESS: Final = May(Scope.ACCESS)
+ANYBODY: Final = May(None, Capability.VIEW)  # with a credential

@@ -15,6 +15,8 @@ from anzol import ids
 
 ALGORITHM: Final = "HS256"  # fixed: a token does not choose how it is checked
 ISSUER: Final = "anzol"
+LONGEST: Final = 8192  # characters of a token
+LATEST: Final = 1 << 37  # seconds: what a datetime can say
 
 
 class Capability(StrEnum):
@@ -36,15 +38,19 @@ IMPLIED: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """What a token says. ``customer_id`` is None for one of an environment. Times in whole seconds."""
+    """What a token says. ``customer_id`` is None for one of an environment. Times in seconds.
+
+    ``issued_at`` has a fraction: a token that is made right after all were revoked is not one of those.
+    """
 
     organization: str
     customer_id: str | None
-    issued_at: int
-    expires_at: int
+    issued_at: float
+    expires_at: float
     capabilities: frozenset[Capability] = frozenset(Capability)
     session: str | None = None
     user: str | None = None
+    feature_flags: tuple[str, ...] = ()
 
 
 class TokenRefused(Exception):
@@ -72,6 +78,8 @@ def mint(token: Token, secret: bytes) -> str:
         claims["sid"] = token.session
     if token.user is not None:
         claims["usr"] = token.user
+    if token.feature_flags:
+        claims["flg"] = list(token.feature_flags)
     return jwt.encode(claims, secret, algorithm=ALGORITHM)
 
 
@@ -95,8 +103,11 @@ def signed_claims(text: str, secrets: Sequence[bytes]) -> dict[str, Any]:
     """Return the claims of a token that one of *secrets* has signed; raises TokenRefused."""
     # The times are compared by the caller, by the clock that it is given.
     options: Any = {"verify_exp": False, "verify_nbf": False, "verify_iat": False, "verify_aud": False}
+    if len(text) > LONGEST:
+        raise TokenRefused("The token is longer than any of this server's.")
     for secret in secrets:
-        with suppress(jwt.InvalidTokenError):
+        # Before the signature is looked at, the header is read as JSON: whatever somebody has put there.
+        with suppress(jwt.PyJWTError, ValueError, TypeError, RecursionError):
             claims: dict[str, Any] = jwt.decode(text, secret, algorithms=[ALGORITHM], options=options)
             return claims
     raise TokenRefused("The token is none of this server's.")
@@ -104,7 +115,7 @@ def signed_claims(text: str, secrets: Sequence[bytes]) -> dict[str, Any]:
 
 def token_of(claims: dict[str, Any]) -> Token:
     """Return claims as a token; raises TokenRefused."""
-    subject, organization = claims.get("sub"), claims.get("org")
+    subject, organization, flags = claims.get("sub"), claims.get("org"), claims.get("flg")
     if not isinstance(subject, str) or "exp" not in claims:
         raise TokenRefused("The token says neither for whom it is nor until when.")
     issued_at, expires_at = number(claims.get("iat", 0)), number(claims["exp"])
@@ -120,15 +131,16 @@ def token_of(claims: dict[str, Any]) -> Token:
             capabilities=granted(claims.get("cap")),
             session=session if isinstance(session, str) else None,
             user=user if isinstance(user, str) else None,
+            feature_flags=tuple(flag for flag in flags if isinstance(flag, str)) if isinstance(flags, list) else (),
         )
     raise TokenRefused("The token is for nobody that is known here.")
 
 
-def number(value: object) -> int:
+def number(value: object) -> float:
     """Return a time claim; raises TokenRefused."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1 << 40:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < LATEST:
         raise TokenRefused("The token has a time that is none.")
-    return int(value)
+    return value
 
 
 def granted(names: object) -> frozenset[Capability]:

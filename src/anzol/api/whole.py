@@ -7,13 +7,63 @@ from typing import Final
 
 from fastapi import APIRouter, FastAPI
 
-from anzol.api import application, health
+from anzol.api import (
+    api_token,
+    application,
+    attempt,
+    audit,
+    authentication,
+    background_task,
+    console,
+    delivery,
+    endpoint,
+    endpoint_headers,
+    endpoint_secret,
+    erasing,
+    event_type,
+    event_type_import,
+    health,
+    hot,
+    live,
+    message,
+    operational,
+    pausing,
+    probe,
+    send_example,
+)
 from anzol.api.access import Credentials
+from anzol.api.gate import Api
 from anzol.api.ground import Ground
+from anzol.api.hot import Hot
 from anzol.api.problems import answer_problems
+from anzol.api.routes import PREFIX
+from anzol.api.validation import Validator
+from anzol.docspages import serve_docs
 
-PREFIX: Final = "/api/v1"
-RESOURCES: Final = (application, health)
+RESOURCES: Final = (
+    application,
+    endpoint,
+    endpoint_headers,
+    endpoint_secret,
+    send_example,
+    event_type,
+    event_type_import,
+    hot,
+    operational,
+    authentication,
+    api_token,
+    attempt,
+    audit,
+    background_task,
+    console,
+    delivery,
+    erasing,
+    live,
+    message,
+    pausing,
+    probe,
+    health,
+)
 ABOUT: Final = """Publish webhooks and manage who gets them, from any language.
 
 The wire format is the one for which SDKs are published in nine languages: point one at this server's address."""
@@ -21,12 +71,15 @@ The wire format is the one for which SDKs are published in nine languages: point
 
 def make_api(ground: Ground) -> FastAPI:
     """Return the application that answers the API; to be mounted, or served by itself."""
-    api = FastAPI(title="Anzol", version=version("anzol"), description=ABOUT, redirect_slashes=False)
+    api = Api(title="Anzol", version=version("anzol"), description=ABOUT, redirect_slashes=False)
     api.state.ground = ground
-    api.state.credentials = Credentials(ground)
+    api.state.credentials = credentials = Credentials(ground)
+    api.state.validator = validator = Validator(ground)
+    api.state.hot = Hot(ground, credentials, validator)
     answer_problems(api)
     whole = APIRouter(prefix=PREFIX)
     for resource in RESOURCES:
         whole.include_router(resource.router)
     api.include_router(whole)
+    serve_docs(api)
     return api

@@ -4,11 +4,22 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from anzol.model import UNSET, Customer, Page, Unset
 from anzol.outbox import CustomerId, customer_id
 from anzol.registry.records import Records, check_limit, every
 from anzol.registry.values import check_metadata, check_text, check_throttle
+
+
+@dataclass(slots=True)
+class Turnover:
+    """How often a customer was renamed or deleted by this process: who remembers names sees whether they still hold."""
+
+    count: int = 0
+
+
+TURNOVER: Final = Turnover()
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +85,9 @@ class Customers:
         """
         uid = None if new is None else customer_id(new)
         storage = await self.records.storage()
-        return await storage.rename_customer(self.records.environment, customer_id(customer), uid)
+        renamed = await storage.rename_customer(self.records.environment, customer_id(customer), uid)
+        TURNOVER.count += 1
+        return renamed
 
     async def get(self, customer: CustomerId) -> Customer:
         """Return one; raises NotFound before its first endpoint or message."""
@@ -94,3 +107,4 @@ class Customers:
         """Delete a customer: its endpoints go, what waits is cancelled, its messages are erased; raises NotFound."""
         storage = await self.records.storage()
         await storage.delete_customer(self.records.environment, customer_id(customer))
+        TURNOVER.count += 1

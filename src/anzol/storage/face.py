@@ -81,10 +81,14 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """The message that now exists: the given one, or with ``duplicate`` the first one that had the same key."""
+    """The message that now exists: the given one, or with ``duplicate`` the first one that had the same key.
+
+    ``at`` is when it was stored, in microseconds, where the database says when; None: when the message says.
+    """
 
     id: bytes
     duplicate: bool = False
+    at: int | None = field(default=None, compare=False)
 
 
 class Accept(Protocol):

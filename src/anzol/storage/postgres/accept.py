@@ -24,13 +24,12 @@ async def accept(work: Work, messages: Sequence[NewMessage], *, fresh: bool) -> 
     answers: dict[int, Answer] = {}
     waiting = dict(enumerate(messages))
     for _ in range(TRIES):
-        stored = {
-            row[0] for row in await work.all("accept", **columns(list(waiting.values()), fresh and work.now is None))
-        }
+        rows = await work.all("accept", **columns(list(waiting.values()), fresh and work.now is None))
+        stored = {row[0]: row[1] for row in rows}
         for index, message in list(waiting.items()):
             if message.id in stored:
-                stored.discard(message.id)  # the same id a second time is a duplicate of the first
-                answers[index] = Accepted(message.id)
+                # The same id a second time is a duplicate of the first.
+                answers[index] = Accepted(message.id, at=stored.pop(message.id))
                 del waiting[index]
         if waiting:
             answer_known(waiting, await first_uses(work, waiting.values()), answers)
@@ -82,12 +81,12 @@ async def accept_asked(
         values = columns(given, fresh and work.now is None) | requests(given)
         stored = {row[0]: row[1] for row in await work.all("accept_asked", **values, patience=patience)}
         for index, message in list(waiting.items()):
-            if stored.get(message.id):
-                stored[message.id] = None  # the same id a second time is a duplicate of the first
-                answers[index] = Accepted(message.id)
+            if stored.get(message.id) is not None:
+                # The same id a second time is a duplicate of the first.
+                answers[index] = Accepted(message.id, at=stored.pop(message.id))
                 del waiting[index]
         if waiting:
-            await answer_twice_keyed(work, waiting, {id_ for id_, done in stored.items() if done is False}, answers)
+            await answer_twice_keyed(work, waiting, {id_ for id_, at in stored.items() if at is None}, answers)
             await answer_twice_asked(work, waiting, answers)
         if not waiting:
             return [answers[index] for index in range(len(messages))]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 from enum import Enum, auto
 from functools import partial
 from typing import Any, Final
@@ -159,5 +160,4 @@ def only(answers: Sequence[Answer]) -> Accepted:
 
 def own(answer: Answer, message: NewMessage) -> Answer:
     """Return the answer to a second try: what the first one stored, before its connection was lost, is no duplicate."""
-    first = isinstance(answer, Accepted) and answer.id == message.id
-    return Accepted(message.id) if first else answer
+    return replace(answer, duplicate=False) if isinstance(answer, Accepted) and answer.id == message.id else answer

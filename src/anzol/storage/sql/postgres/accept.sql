@@ -32,9 +32,9 @@ stored as (
      where k.key is null or k.id in (select message_id from keyed)
      order by k.place
     on conflict (id) do nothing
-    returning id, customer_id
+    returning id, customer_id, created_at
 ),
 waiting as (
     insert into anzol.accepted (message_id, customer_id) select id, customer_id from stored
 )
-select id from stored
+select id, created_at from stored

@@ -45,9 +45,9 @@ stored as (
      where k.id in (select message_id from asked) and (k.key is null or k.id in (select message_id from keyed))
      order by k.place
     on conflict (id) do nothing
-    returning id, customer_id
+    returning id, customer_id, created_at
 ),
 waiting as (
     insert into anzol.accepted (message_id, customer_id) select id, customer_id from stored
 )
-select a.message_id, a.message_id in (select id from stored) from asked a
+select a.message_id, s.created_at from asked a left join stored s on s.id = a.message_id
