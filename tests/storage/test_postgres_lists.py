@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import product
 from typing import Any
 
@@ -16,7 +16,7 @@ from anzol.clock import OwnedClock, from_micros
 from anzol.lifecycle import Cause, Disabled, Outcome, State
 from anzol.model import Delivery, Page
 from anzol.storage.face import Selection
-from anzol.storage.postgres import lists, read, search
+from anzol.storage.postgres import lists, read, search, tally
 from anzol.storage.postgres.connections import learn_ids
 from anzol.storage.postgres.queries import in_schema
 from anzol.storage.postgres.work import Work
@@ -54,7 +54,8 @@ class History:
         return (
             selection.customer in (None, one["customer"])
             and selection.message_id in (None, message)
-            and selection.event_type in (None, one["event_type"])
+            and (not selection.event_types or one["event_type"] in selection.event_types)
+            and (selection.channel is None or selection.channel in one["channels"])
             and (selection.tag is None or selection.tag in one["tags"])
             and (selection.since is None or one["at"] >= selection.since)
             and (selection.until is None or one["at"] < selection.until)
@@ -76,15 +77,17 @@ async def history(stage: Stage) -> History:
     for number in range(24):
         fields = {"customer": "acme" if number % 3 else "globex", "event_type": "a" if number % 2 else "b"}
         tags = ("odd",) if number % 5 == 1 else ()
-        messages[await scene.send(**fields, tags=tags)] = {**fields, "tags": tags, "at": from_micros(scene.now)}
+        channels = ("eu", "us") if number % 4 == 1 else ()
+        sent = await scene.send(**fields, tags=tags, channels=channels)
+        messages[sent] = {**fields, "tags": tags, "channels": channels, "at": from_micros(scene.now)}
         claims = (await worker.round(room=100)).claims
         causes = (Cause.ACCEPTED, Cause.GAVE_UP, None, Cause.WITHDRAWN)
         settled = []
         for place, claim in enumerate(sorted(claims, key=lambda claim: claim.endpoint_id)):
             cause = causes[(number + place) % 4]
-            outcome = Outcome.OK if cause is Cause.ACCEPTED else Outcome.TIMEOUT
+            tried = scene.record() if cause is Cause.ACCEPTED else scene.record(Outcome.TIMEOUT, None)
             due_at = scene.now + 10**12 if cause is None else None
-            settled.append(scene.result(claim, cause, due_at, 0, scene.record(outcome, None)))
+            settled.append(scene.result(claim, cause, due_at, 0, tried))
         await scene.storage.settle(worker.me, settled)
         scene.later(1)
     await scene.storage.disable_endpoint(ENVIRONMENT, endpoints[1], Disabled.BY_CUSTOMER)
@@ -92,9 +95,17 @@ async def history(stage: Stage) -> History:
 
 
 async def everything(call: Callable[..., Any], *given: Any, limit: int, **named: Any) -> list[Any]:
-    """All pages of a list, one after the other."""
+    """All pages of a list, one after the other; the other way round they hold the same."""
+    newest = await pages(call, *given, limit=limit, **named)
+    oldest = await pages(call, *given, limit=limit, oldest_first=True, **named)
+    assert oldest == newest[::-1]
+    return newest
+
+
+async def pages(call: Callable[..., Any], *given: Any, limit: int, start: str | None = None, **named: Any) -> list[Any]:
+    """All pages of a list behind a place, one after the other."""
     items: list[Any] = []
-    after = None
+    after = start
     while True:
         page: Page[Any] = await call(ENVIRONMENT, *given, **named, after=after, limit=limit)
         assert len(page.items) <= limit
@@ -117,7 +128,16 @@ def bound(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> st
     return str(request.param)
 
 
-FILTERS: tuple[dict[str, Any], ...] = ({}, {"event_type": "a"}, {"tag": "odd"}, {"since": 1}, {"until": 1})
+FILTERS: tuple[dict[str, Any], ...] = (
+    {},
+    {"event_types": ("a", "c")},
+    {"tag": "odd"},
+    {"channel": "us"},
+    {"since": 1},
+    {"until": 1},
+    {"status_class": 2},
+    {"status_class": 0},
+)
 
 
 @pytest.mark.usefixtures("bound")
@@ -126,10 +146,11 @@ async def test_pages_hold_all_that_is_selected_once_and_in_order(history: Histor
     whole = await everything(storage.deliveries, Selection(), limit=1000)
     tried = await everything(storage.attempts, Selection(), limit=1000)
     state_of = {(one.message_id, one.endpoint_id): one.state for one in whole}
+    class_of = {(one.message_id, one.endpoint_id): (one.status or 0) // 100 for one in tried}
     assert len(state_of) == len(whole) == len(tried)
 
     for place, states, more in product(PLACES, STATES, FILTERS):
-        others = {name: history.half if value == 1 else value for name, value in more.items()}
+        others = {name: history.half if name in {"since", "until"} else value for name, value in more.items()}
         selection = history.selection(place, states, **others)
 
         def meant(key: tuple[str, str], chosen: Selection = selection) -> bool:
@@ -137,6 +158,7 @@ async def test_pages_hold_all_that_is_selected_once_and_in_order(history: Histor
                 history.fits(key[0], chosen)
                 and chosen.endpoint_id in (None, key[1])
                 and (not chosen.states or state_of[key] in chosen.states)
+                and chosen.status_class in (None, class_of[key])
             )
 
         wanted = [one for one in whole if meant((one.message_id, one.endpoint_id))]
@@ -145,6 +167,54 @@ async def test_pages_hold_all_that_is_selected_once_and_in_order(history: Histor
         assert await everything(storage.attempts, selection, limit=3) == attempts, selection
         messages = list(dict.fromkeys(one.message_id for one in wanted))
         assert [one.id for one in await everything(storage.messages, selection, limit=3)] == messages, selection
+
+
+@pytest.mark.usefixtures("bound")
+@pytest.mark.parametrize("kind", ["messages", "deliveries", "attempts"])
+async def test_before_each_page_lies_what_came_before(history: History, kind: str) -> None:
+    for place, states in product(PLACES, STATES):
+        call = getattr(history.scene.storage, kind)
+        selection = history.selection(place, states)
+        seen: list[Any] = []
+        after = None
+        while True:
+            page = await call(ENVIRONMENT, selection, after=after, limit=3)
+            if page.items:
+                before = await pages(call, selection, limit=4, oldest_first=True, start=page.first)
+                assert before == seen[::-1], selection
+            seen += page.items
+            after = page.next
+            if after is None:
+                break
+
+
+@pytest.mark.usefixtures("bound")
+async def test_attempts_of_a_time_are_found_among_all(history: History) -> None:
+    tried = await everything(history.scene.storage.attempts, Selection(), limit=1000)
+    begin, end = history.half - timedelta(seconds=5), history.half + timedelta(seconds=5)
+
+    for place in PLACES:
+        selection = history.selection(place, ())
+        chosen = await everything(history.scene.storage.attempts, selection, limit=1000)
+        bounds = {"started_since": begin, "started_until": end}
+        found = await everything(history.scene.storage.attempts, selection, **bounds, limit=4)
+        assert found == [one for one in tried if begin <= one.started_at < end and one in chosen]
+
+
+async def test_an_attempt_by_a_clock_that_is_behind_is_found_by_its_message(stage: Stage) -> None:
+    scene = scene_of(stage)
+    endpoint = await scene.endpoint()
+    message = await scene.send()
+    worker = await scene.worker()
+    (claim,) = (await worker.round()).claims
+    early = scene.now - 60_000_000
+    tried = scene.record(id=ids.new(early), started_at=early)
+    await scene.storage.settle(worker.me, [scene.result(claim, attempt=tried)])
+
+    for selection in (Selection(message_id=message), Selection(endpoint_id=endpoint.id, message_id=message)):
+        for oldest_first in (False, True):
+            page = await scene.storage.attempts(ENVIRONMENT, selection, oldest_first=oldest_first)
+            assert [one.id for one in page.items] == [ids.show(ids.ATTEMPT, tried.id)]
 
 
 @pytest.mark.usefixtures("bound")
@@ -213,9 +283,13 @@ async def rows_read(work: Work) -> int:
 SELECTIONS: dict[str, dict[str, Any]] = {
     "everything": {},
     "a customer": {"customer": "c7"},
-    "an event type that there is not": {"event_type": "none"},
-    "an event type of a customer": {"customer": "c7", "event_type": "none"},
+    "an event type that there is not": {"event_types": ("none",)},
+    "an event type of a customer": {"customer": "c7", "event_types": ("none",)},
     "a tag": {"tag": "none"},
+    "a channel": {"channel": "none"},
+    "an answer that there is not": {"status_class": 3},
+    "an answer of a customer": {"customer": "c7", "status_class": 3},
+    "an answer to what waits": {"states": (State.PENDING,), "status_class": 3},
     "what waits": {"states": (State.PENDING,)},
     "what was not delivered": {"states": (State.EXHAUSTED,)},
     "what was not delivered to a customer": {"states": (State.EXHAUSTED,), "customer": "c7"},
@@ -226,40 +300,95 @@ SELECTIONS: dict[str, dict[str, Any]] = {
 BOUND = 5 * search.SCANNED  # a key, its message and what else is asked of it
 
 
+async def look(work: Work, what: str, environment: str, selection: Selection, oldest_first: bool) -> Page[Any]:
+    """The first page of a list."""
+    more = ((), (None, None)) if what == "attempts" else ()
+    page: Page[Any] = await getattr(lists, what)(work, environment, selection, *more, None, 50, oldest_first)
+    return page
+
+
+@pytest.mark.parametrize("oldest_first", [False, True], ids=["newest", "oldest"])
 @pytest.mark.parametrize("environment", [ENVIRONMENT, "sandbox"])
 @pytest.mark.parametrize("what", ["messages", "deliveries", "attempts"])
 @pytest.mark.parametrize("chosen", SELECTIONS)
 async def test_a_page_looks_at_a_bounded_number_of_rows(
-    looking: Work, what: str, environment: str, chosen: str
+    looking: Work, what: str, environment: str, chosen: str, oldest_first: bool
 ) -> None:
-    more = ((),) if what == "attempts" else ()
-
-    await getattr(lists, what)(looking, environment, Selection(**SELECTIONS[chosen]), *more, None, 50)
+    await look(looking, what, environment, Selection(**SELECTIONS[chosen]), oldest_first)
 
     assert await rows_read(looking) < BOUND
 
 
+@pytest.mark.parametrize("oldest_first", [False, True], ids=["newest", "oldest"])
+async def test_attempts_of_a_time_are_found_by_their_ids(looking: Work, oldest_first: bool) -> None:
+    begin, end = (from_micros(million.START + place * million.STEP) for place in (70_000, 70_020))
+
+    page = await lists.attempts(looking, ENVIRONMENT, Selection(), (), (begin, end), None, 50, oldest_first)
+
+    while not page.items:  # the clock that made the ids may have been set back
+        page = await lists.attempts(looking, ENVIRONMENT, Selection(), (), (begin, end), page.next, 50, oldest_first)
+    assert len(page.items) == 20
+    assert await rows_read(looking) < 2 * BOUND
+
+
+TALLIED: dict[str, dict[str, Any]] = {"everything": {}, "a customer": {"customer": "c7"}, "an endpoint": {}}
+
+
+@pytest.mark.parametrize("chosen", TALLIED)
+async def test_a_tally_counts_the_newest_up_to_a_bound(
+    looking: Work, monkeypatch: pytest.MonkeyPatch, chosen: str
+) -> None:
+    monkeypatch.setattr(tally, "COUNTED", 50)
+    span: dict[str, Any] = {"since": from_micros(million.START), "until": from_micros(million.START + 10**12)}
+    if chosen == "an endpoint":
+        span["endpoint_id"] = await an_endpoint(looking)
+
+    found = await tally.deliveries(looking, ENVIRONMENT, Selection(**span, **TALLIED[chosen]))
+
+    kinds = 2 if chosen == "an endpoint" else 1  # those that wait are counted apart
+    assert 10 <= found.success + found.pending + found.sending + found.fail + found.cancelled <= 50 * kinds
+    assert await rows_read(looking) < 50 * 10
+
+
+async def test_a_tally_of_attempts_counts_the_newest_up_to_a_bound(
+    looking: Work, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tally, "COUNTED", 5)
+    begin, end = from_micros(million.START), from_micros(million.START + 10**12)
+
+    found = await tally.attempts(looking, ENVIRONMENT, await an_endpoint(looking), begin, end)
+
+    assert found.success + found.fail == 5
+    assert await rows_read(looking) < 5 * 10
+
+
+async def an_endpoint(work: Work) -> str:
+    """Any endpoint that was sent something."""
+    asked = in_schema("select endpoint_id from anzol.delivery order by message_id limit 1", "million")
+    return ids.show(ids.ENDPOINT, await work.connection.fetchval(asked))
+
+
+@pytest.mark.parametrize("oldest_first", [False, True], ids=["newest", "oldest"])
 @pytest.mark.parametrize("states", [(), (State.PENDING,), (State.EXHAUSTED, State.CANCELLED)])
 @pytest.mark.parametrize("table", ["endpoint", "message"])
 @pytest.mark.parametrize("what", ["messages", "deliveries", "attempts"])
 async def test_a_page_of_what_is_named_looks_at_a_bounded_number_of_rows(
-    looking: Work, what: str, table: str, states: tuple[State, ...]
+    looking: Work, what: str, table: str, states: tuple[State, ...], oldest_first: bool
 ) -> None:
     raw = await looking.connection.fetchval(in_schema(f"select id from anzol.{table} order by id limit 1", "million"))
     prefix = {"endpoint": ids.ENDPOINT, "message": ids.MESSAGE}[table]
     named: dict[str, Any] = {f"{table}_id": ids.show(prefix, raw)}
-    selection = Selection(**named, states=states)
-    more = ((),) if what == "attempts" else ()
 
-    await getattr(lists, what)(looking, ENVIRONMENT, selection, *more, None, 50)
+    await look(looking, what, ENVIRONMENT, Selection(**named, states=states), oldest_first)
 
     assert await rows_read(looking) < BOUND
 
 
-async def test_the_few_that_were_not_delivered_are_one_page(looking: Work) -> None:
+@pytest.mark.parametrize("oldest_first", [False, True], ids=["newest", "oldest"])
+async def test_the_few_that_were_not_delivered_are_one_page(looking: Work, oldest_first: bool) -> None:
     selection = Selection(states=(State.EXHAUSTED,))
 
-    page = await lists.deliveries(looking, ENVIRONMENT, selection, None, 100)
+    page = await lists.deliveries(looking, ENVIRONMENT, selection, None, 100, oldest_first)
     found: list[Delivery] = list(page.items)
 
     assert (len(found), {one.state for one in found}) == (100, {State.EXHAUSTED})

@@ -15,7 +15,7 @@ import asyncpg
 import pytest
 
 from anzol.storage.postgres.connections import Line, Place
-from anzol.storage.postgres.queries import FOLDER, query
+from anzol.storage.postgres.queries import EITHER_WAY, FOLDER, query, read
 from tests.postgres import Server, running_postgres
 from tests.storage import million
 
@@ -45,6 +45,7 @@ PEOPLE = (
     "messages",
     "pending_judged",
     "pending_page",
+    "tally",
 )
 # Asked in every round and at every commit: right even by a plan that was made when there was nothing.
 HOT = (
@@ -77,11 +78,13 @@ HOT = (
 # Of the server's setting: for the values of now, made now; as it has it by now; for any values, as the engine wants it on
 # the connections where hot statements run.
 NOW_MADE, KEPT, ANY = MODES = ("force_custom_plan", "auto", "force_generic_plan")
-NAMES = sorted(
+FILES = sorted(
     file.name.removesuffix(".sql")
     for file in FOLDER.iterdir()
     if file.name.endswith(".sql") and not file.name.startswith(tuple(THROUGH))
 )
+OLDEST_FIRST = ", oldest first"
+NAMES = [*FILES, *(name + OLDEST_FIRST for name in FILES if EITHER_WAY.search(read(name)))]
 ALWAYS = [name for name in NAMES if name.startswith(HOT) or name == "outbox"]
 STATES = {
     "empty": [name for name in NAMES if not name.startswith(PEOPLE)],
@@ -100,7 +103,7 @@ FEW = {
     "pending_held",
 }
 
-SMALL = {"bound", "limit", "most", "page", "room"}
+SMALL = {"bound", "each", "limit", "most", "page", "room"}
 NOW = million.START + MILLION // 2 * million.STEP
 
 
@@ -151,12 +154,15 @@ class Planner:
 
     def prepare(self, name: str) -> str:
         """Prepare a query; the values that it is then asked with."""
-        asked = query(name, self.schema, True)
+        asked = query(name.removesuffix(OLDEST_FIRST), self.schema, True, oldest_first=name.endswith(OLDEST_FIRST))
         self.connection.execute(f'prepare "{name}" as {asked.text}'.encode())
         find = "select parameter_types::text[] from pg_prepared_statements where name = %s"
         found = self.connection.execute(find, (name,)).fetchone()
         assert found is not None
-        return ", ".join(value(*pair) for pair in zip(asked.names, found[0], strict=True))
+        within = places(name)
+        return ", ".join(
+            within.get(given) or value(given, kind) for given, kind in zip(asked.names, found[0], strict=True)
+        )
 
     def plan(self, name: str, mode: str) -> list[Step]:
         """The steps of a query's plan.
@@ -178,6 +184,15 @@ def used(planner: Planner) -> Planner:
     for name in ALWAYS:
         planner.plan(name, ANY)
     return planner
+
+
+def places(name: str) -> dict[str, str]:
+    """From the middle of a list of keys to its end."""
+    if not name.startswith(("attempts_keys", "deliveries_keys", "messages_keys")):
+        return {}
+    end = "f" if name.endswith(OLDEST_FIRST) else "0"
+    middle = re.sub(r"\bg\b", str(MILLION // 2), million.MESSAGE)
+    return {"after": middle, "through": f"'{end * 32}'::uuid"}
 
 
 def value(name: str, kind: str) -> str:

@@ -36,14 +36,17 @@ from anzol.storage.postgres.work import Work
 FEW: Final = 500  # endpoints that are looked into side by side
 ROUNDS: Final = 5  # searches for one page of messages, if their deliveries are many
 EARLIER: Final = 3_600_000_000  # microseconds by which a message's id may be older, or newer, than its acceptance
+SET_BACK: Final = 2_000 * ids.SET_BACK  # as much for attempts: theirs are of the clock that said when they began
 UNDELIVERED: Final = frozenset({State.EXHAUSTED, State.CANCELLED})
-# How an attempt was answered: the first figure of its status, 0 if it has none.
+# How an attempt was answered: the first figure of its status, 0 if it has none. With an offset it is asked for one row
+# after another; without, of all the attempts that there are at once.
 DELIVERY_ANSWERED: Final = """exists (
        select from anzol.attempt a
         where a.message_id = x.message_id and a.endpoint_id = x.endpoint_id
-          and coalesce(a.status / 100, 0) = :status_class)"""
+          and coalesce(a.status / 100, 0) = :status_class offset 0)"""
 MESSAGE_ANSWERED: Final = """exists (
-       select from anzol.attempt a where a.message_id = m.id and coalesce(a.status / 100, 0) = :status_class)"""
+       select from anzol.attempt a
+        where a.message_id = m.id and coalesce(a.status / 100, 0) = :status_class offset 0)"""
 ATTEMPT_ANSWERED: Final = "coalesce(x.status / 100, 0) = :status_class"
 
 
@@ -329,13 +332,15 @@ def bound_starts(found: Filter, since: datetime | None, until: datetime | None) 
 
     An attempt's id is of another machine's clock than its message's.
     """
-    oldest = [to_micros(time) for time in (found.selection.since, since) if time is not None]
-    found.first, found.last = ids.first_at(max(0, *oldest, EARLIER) - EARLIER), LAST
+    found.last = LAST
+    accepted = found.selection.since
+    found.first = FIRST if accepted is None else ids.first_at(max(0, to_micros(accepted) - EARLIER))
     if since is not None:
         found.add("x.started_at >= :started_since", started_since=to_micros(since))
+        found.first = max(found.first, ids.first_at(max(0, to_micros(since) - SET_BACK)))
     if until is not None:
         found.add("x.started_at < :started_until", started_until=to_micros(until))
-        found.last = ids.first_at(max(0, to_micros(until) + EARLIER))
+        found.last = ids.first_at(max(0, to_micros(until) + SET_BACK))
 
 
 def state_condition(states: Sequence[State]) -> str:
