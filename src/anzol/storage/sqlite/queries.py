@@ -1,7 +1,7 @@
 """The SQL of the SQLite engine: every file of ``sql/sqlite`` under its own name, read once.
 
-A file of a list goes to what is newest first. Its lines marked ``-- either way`` are turned round for a list that begins
-with the oldest.
+A file of a list goes to what is newest first. Its lines marked ``-- either way`` are turned round for a list that
+begins with the oldest.
 """
 
 from __future__ import annotations

@@ -1,17 +1,15 @@
-"""Looking: lists in pages, newest first, and single things."""
+"""Looking: what a selection means in here, single things, and how the whole is doing."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Any
 
 from anzol import ids
 from anzol.clock import from_micros, to_micros
 from anzol.errors import InvalidValue, NotFound
-from anzol.lifecycle import Outcome, State
-from anzol.model import Attempt, Customer, Delivery, Endpoint, Match, Page, Status, StoredMessage
+from anzol.model import Customer, Delivery, Endpoint, Match, Status, StoredMessage
 from anzol.storage import rows
 from anzol.storage.face import Selection
 from anzol.storage.rows import Row
@@ -20,7 +18,6 @@ from anzol.storage.sqlite.register import find_customer, find_endpoint, read_id,
 from anzol.storage.sqlite.work import Work, encode
 from anzol.subscription import DISABLED, EVENT_TYPE, MATCHED, Occurrence, Subscription, wants
 
-T = TypeVar("T")
 ENDLESS = 1 << 62
 
 
@@ -30,7 +27,7 @@ class Filter:
 
     of_message: list[str] = field(default_factory=list)
     of_delivery: list[str] = field(default_factory=list)
-    values: dict[str, object] = field(default_factory=dict)
+    values: dict[str, Any] = field(default_factory=dict)
 
     @property
     def all(self) -> list[str]:
@@ -53,13 +50,26 @@ def filter_of(work: Work, environment: str, selection: Selection) -> Filter:
     if selection.event_types:
         found.of_message.append("m.event_type in (select value from json_each(:event_types))")
         found.values["event_types"] = encode(list(selection.event_types))
+    if selection.channel is not None:
+        found.of_message.append("exists (select 1 from json_each(m.channels) t where t.value = :channel)")
+        found.values["channel"] = selection.channel
     if selection.tag is not None:
         found.of_message.append("exists (select 1 from json_each(m.tags) t where t.value = :tag)")
         found.values["tag"] = selection.tag
     if selection.endpoint_id is not None:
         found.of_delivery.append("x.endpoint = :endpoint")
         found.values["endpoint"] = endpoint_seq(work, environment, selection.endpoint_id)
+    if selection.status_class is not None:
+        # The plus sign keeps the index of endpoints out of it: that of messages leads to fewer.
+        of_it = f"a.message = x.message and +a.endpoint = x.endpoint and {answered_so('a')}"
+        found.of_delivery.append(f"exists (select 1 from anzol_attempt a where {of_it})")  # noqa: S608 our own words
+        found.values["status_class"] = selection.status_class
     return bound_times(found, selection)
+
+
+def answered_so(attempt: str) -> str:
+    """Return the condition that an attempt was answered with a status of the class, 2 for 2xx, 0 for none."""
+    return f"coalesce({attempt}.status / 100, 0) = :status_class"
 
 
 def bound_times(found: Filter, selection: Selection) -> Filter:
@@ -116,16 +126,16 @@ def read_cursor(after: object, parts: int, start: int = ENDLESS) -> list[int]:
     if after is None:
         return [start] * parts
     numbers = after.split(".") if isinstance(after, str) else []
-    if len(numbers) != parts or not all(number.isascii() and number.isdecimal() for number in numbers):
-        raise InvalidValue(f"{after!r} is not a cursor.", field="after", do="Take the `next` of the page before.")
+    if len(numbers) != parts or not all(map(is_number, numbers)):
+        raise InvalidValue(
+            f"{after!r} is not a cursor.", field="after", do="Take the `next`, `first` or `last` of a page."
+        )
     return [min(int(number), ENDLESS) for number in numbers]
 
 
-def page_of(found: Sequence[Row], limit: int, show: Callable[[Row], T], places: int) -> Page[T]:
-    """Return a page of rows, whose last *places* columns make the cursor; one more than *limit* says there is more."""
-    items = tuple(show(row[:-places]) for row in found[:limit])
-    more = len(found) > limit > 0
-    return Page(items, ".".join(str(number) for number in found[limit - 1][-places:]) if more else None)
+def is_number(text: str) -> bool:
+    """Say whether it is a whole number, of no more digits than those of ours."""
+    return text.isascii() and text.isdecimal() and len(text) <= len(str(ENDLESS))
 
 
 def customer(work: Work, environment: str, uid: str) -> Customer:
@@ -133,103 +143,14 @@ def customer(work: Work, environment: str, uid: str) -> Customer:
     return rows.customer_of(find_customer(work, environment, uid))
 
 
-def customers(work: Work, environment: str, after: str | None, limit: int) -> Page[Customer]:
-    """List customers."""
-    (place,) = read_cursor(after, 1)
-    found = work.all("customers", environment=environment_number(work, environment), before=place, most=limit + 1)
-    return page_of(found, limit, rows.customer_of, 1)
-
-
 def endpoint(work: Work, environment: str, endpoint_id: str) -> Endpoint:
     """Return one endpoint that is not deleted."""
     return show_endpoint(work, find_endpoint(work, environment, endpoint_id).seq)
 
 
-def endpoints(work: Work, environment: str, of_customer: str | None, after: str | None, limit: int) -> Page[Endpoint]:
-    """List endpoints that are not deleted."""
-    (before,) = read_cursor(after, 1)
-    found = Filter(values={"environment": environment_number(work, environment)})
-    if of_customer is not None:
-        found.of_message.append("e.customer_id = :customer_id")
-        found.values["customer_id"] = customer_id_of(work, environment, of_customer)
-    listed = work.listed("endpoints", found.all, before=before, most=limit + 1, **found.values)
-    return page_of(listed, limit, rows.endpoint_of, 1)
-
-
 def message(work: Work, environment: str, message_id: str) -> StoredMessage:
     """Return one message with its body."""
     return rows.message_of(work.the("message", "message", seq=message_seq(work, environment, message_id)))
-
-
-def messages(work: Work, environment: str, selection: Selection, after: str | None, limit: int) -> Page[StoredMessage]:
-    """List messages; of an endpoint or in certain states: those with such a delivery."""
-    (before,) = read_cursor(after, 1)
-    found = filter_of(work, environment, selection)
-    conditions = list(found.of_message)
-    if found.of_delivery or selection.states:
-        conditions.append(with_delivery(found, selection.states))
-    listed = work.listed("messages", conditions, before=before, most=limit + 1, **found.values)
-    return page_of(listed, limit, rows.message_of, 1)
-
-
-def with_delivery(found: Filter, states: Sequence[State]) -> str:
-    """Return the condition that a message has a delivery as selected."""
-    # Assembled from words of our own: what users give is bound.
-    parts = []
-    where = "".join(f" and {term}" for term in found.of_delivery)
-    if not states or State.PENDING in states:
-        parts.append(f"exists (select 1 from anzol_pending x where x.message = m.seq{where})")  # noqa: S608 our own words
-    ended = [int(state) for state in states if state is not State.PENDING]
-    if ended or not states:
-        within = f" and x.state in ({', '.join(map(str, ended))})" if states else ""
-        parts.append(f"exists (select 1 from anzol_delivery x where x.message = m.seq{where}{within})")  # noqa: S608 our own words
-    return f"({' or '.join(parts)})"
-
-
-def deliveries(work: Work, environment: str, selection: Selection, after: str | None, limit: int) -> Page[Delivery]:
-    """List deliveries, pending and ended, by message."""
-    before, before_endpoint = read_cursor(after, 2)
-    found = filter_of(work, environment, selection)
-    values = {"before": before, "before_endpoint": before_endpoint, "most": limit + 1, **found.values}
-    ended = [int(state) for state in selection.states if state is not State.PENDING]
-    listed: list[Row] = []
-    if not selection.states or State.PENDING in selection.states:
-        listed += work.listed("deliveries_pending", found.all, **values)
-    if ended or not selection.states:
-        within = [f"x.state in ({', '.join(map(str, ended))})"] if ended else []
-        listed += work.listed("deliveries_ended", found.all + within, **values)
-    listed.sort(key=lambda row: (row[-2], row[-1]), reverse=True)
-    return page_of(listed[: limit + 1], limit, rows.delivery_of, 2)
-
-
-def attempts(
-    work: Work,
-    environment: str,
-    selection: Selection,
-    outcomes: Sequence[Outcome],
-    after: str | None,
-    limit: int,
-) -> Page[Attempt]:
-    """List attempts, the one recorded last first."""
-    (before,) = read_cursor(after, 1)
-    found = filter_of(work, environment, selection)
-    conditions = found.all
-    if outcomes:
-        conditions.append(f"x.outcome in ({', '.join(str(int(outcome)) for outcome in outcomes)})")
-    if selection.states:
-        conditions.append(state_condition(selection.states))
-    query = "attempts"
-    if selection.customer is not None and selection.endpoint_id is None and selection.message_id is None:
-        query = "attempts_of_customer"
-    listed = work.listed(query, conditions, before=before, most=limit + 1, **found.values)
-    return page_of(listed, limit, rows.attempt_of, 1)
-
-
-def state_condition(states: Sequence[State]) -> str:
-    """Return the condition that an attempt's delivery is in one of these states."""
-    numbers = ", ".join(str(int(state)) for state in states)
-    state = "(select d.state from anzol_delivery d where d.message = x.message and d.endpoint = x.endpoint)"
-    return f"coalesce({state}, {int(State.PENDING)}) in ({numbers})"
 
 
 def matches(work: Work, environment: str, message_id: str) -> tuple[Match, ...]:

@@ -1,11 +1,12 @@
 select m.id, e.id, coalesce(c.uid, m.customer), m.event_type, 0, null, x.attempt, x.holder is not null,
        case when l.parked & 5 then 'disabled' when l.parked & 2 or x.paused then 'paused' else '' end,
        x.due_at, m.created_at, null, x.message, x.endpoint
-  from anzol_pending x
-  join anzol_message m on m.seq = x.message
-  join anzol_endpoint e on e.seq = x.endpoint
-  join anzol_lane l on l.endpoint = x.endpoint
+  from anzol_pending x indexed by anzol_pending_message
+  cross join anzol_message m on m.seq = x.message
+  cross join anzol_endpoint e on e.seq = x.endpoint
+  cross join anzol_lane l on l.endpoint = x.endpoint
   left join anzol_customer c on c.id = m.customer_id
- where m.environment = :environment and (x.message, x.endpoint) < (:before, :before_endpoint)
+ where m.environment = :environment
+   and x.message <= :place and (x.message, x.endpoint) < (:place, :place_endpoint) -- either way
 -- conditions
- order by x.message desc, x.endpoint desc limit :most
+ order by x.message desc, x.endpoint desc limit :most -- either way

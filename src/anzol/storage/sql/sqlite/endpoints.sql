@@ -3,8 +3,9 @@ select e.id, e.uid, c.uid, e.url, e.description, e.event_types, e.channels, e.he
        l.failures, l.failing_since, l.circuit_open_until,
        (select count(*) from anzol_pending p where p.endpoint = e.seq), e.seq
   from anzol_endpoint e
-  join anzol_lane l on l.endpoint = e.seq
-  join anzol_customer c on c.id = e.customer_id
- where e.environment = :environment and e.seq < :before and e.deleted_at is null
+  cross join anzol_lane l on l.endpoint = e.seq
+  cross join anzol_customer c on c.id = e.customer_id
+ where e.environment = :environment and e.deleted_at is null
+   and e.seq < :place -- either way
 -- conditions
- order by e.seq desc limit :most
+ order by e.seq desc limit :most -- either way

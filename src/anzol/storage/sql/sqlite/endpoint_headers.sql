@@ -1,0 +1,1 @@
+select headers from anzol_endpoint where seq = :seq
