@@ -337,7 +337,10 @@ class Sweep:
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """How many deliveries, or attempts, stand how. ``sending``: in flight now."""
+    """How many deliveries, or attempts, stand how. ``sending``: in flight now.
+
+    On PostgreSQL the newest 100,000 are counted; of an endpoint, as many that have ended and as many that wait.
+    """
 
     success: int = 0
     pending: int = 0
