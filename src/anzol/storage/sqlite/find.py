@@ -10,7 +10,7 @@ from anzol.model import OPERATIONAL, Attempt, Customer, Endpoint, StoredMessage
 from anzol.storage import rows
 from anzol.storage.sqlite.read import customer_id_of, environment_number
 from anzol.storage.sqlite.register import find_endpoint, read_id, show_endpoint
-from anzol.storage.sqlite.work import Work
+from anzol.storage.sqlite.work import Work, encode
 
 
 def id_in(prefix: str, name: str) -> bytes | None:
@@ -24,7 +24,7 @@ def id_in(prefix: str, name: str) -> bytes | None:
 def customer(work: Work, environment: str, name: str) -> Customer:
     """Return a customer by its id or its uid, but not the one that has the operational endpoints."""
     raw = id_in(ids.CUSTOMER, name)
-    row = None if raw is None else work.one("customer_by_id", environment=environment, id=raw)
+    row = None if raw is None else work.one("customer_by_id", environment=environment_number(work, environment), id=raw)
     row = row or work.one("customer", environment=environment, uid=name)
     if row is None or row[1] == OPERATIONAL:
         raise NotFound(f"There is no customer {name!r} in {environment!r}.")
@@ -65,7 +65,7 @@ def message(work: Work, environment: str, customer: str, name: str) -> StoredMes
     raw, row = id_in(ids.MESSAGE, name), None
     if raw is not None:
         row = work.one("message_of_customer", environment=number, customer_id=customer_id, id=raw)
-    row = row or work.one("message_by_key", customer_id=customer_id, key=name)
+    row = row or work.one("message_by_key", environment=number, customer_id=customer_id, key=name)
     what = f"message {name!r} of the customer {customer!r} in {environment!r}"
     if row is None:
         raise NotFound(f"There is no {what}.")
@@ -76,8 +76,9 @@ def messages(work: Work, environment: str, message_ids: Sequence[str]) -> Mappin
     """Return those of some messages that are there, by id."""
     number = environment_number(work, environment)
     known = [raw for raw in (id_in(ids.MESSAGE, shown) for shown in dict.fromkeys(message_ids)) if raw is not None]
-    found = (work.one("message_by_id", id=raw, environment=number) for raw in known)
-    return {one.id: one for one in (rows.message_of(row) for row in found if row is not None)}
+    found = [work.one("message_seq", id=raw, environment=number) for raw in known]
+    listed = work.all("messages_given", messages=encode([row[0] for row in found if row is not None]))
+    return {one.id: one for one in (rows.message_of(row[:-1]) for row in listed)}
 
 
 def attempt(work: Work, environment: str, attempt_id: str) -> Attempt:

@@ -1,11 +1,11 @@
-"""Lists in pages, newest first or the other way round."""
+"""Lists of customers, endpoints, messages, deliveries and attempts, in pages, either way."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from anzol.clock import to_micros
 from anzol.lifecycle import Outcome, State
@@ -16,90 +16,97 @@ from anzol.storage.rows import Row
 from anzol.storage.sqlite.read import (
     ENDLESS,
     Filter,
+    answered_so,
     customer_id_of,
     environment_number,
     filter_of,
     read_cursor,
 )
-from anzol.storage.sqlite.work import Work
+from anzol.storage.sqlite.work import Work, encode
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """Which page of a list: behind the cursor ``after``, at most ``limit`` items."""
+    """Which page of a list: *limit* items behind the cursor *after*."""
 
     after: str | None
     limit: int
     oldest_first: bool
 
-    def before(self, parts: int) -> list[int]:
-        """Return the numbers of the cursor; raises InvalidValue."""
-        return read_cursor(self.after, parts, -1 if self.oldest_first else ENDLESS)
+    def places(self, parts: int) -> list[int]:
+        """Return the place that it begins behind.
+
+        Raises:
+            InvalidValue: the cursor is none of ours.
+        """
+        return read_cursor(self.after, parts, start=0 if self.oldest_first else ENDLESS)
+
+    def values(self, *names: str) -> dict[str, Any]:
+        """Return what a query is given of it: the place under *names*, and one row more, to see whether there is."""
+        places = dict(zip(names, self.places(len(names)), strict=True))
+        return {"most": self.limit + 1, "oldest_first": self.oldest_first, **places}
 
 
 @dataclass(frozen=True, slots=True)
 class Which:
-    """Which attempts."""
+    """Which attempts are meant: those of a selection, of some outcomes, started within a time."""
 
     selection: Selection
-    outcomes: tuple[Outcome, ...]
-    started_since: datetime | None
-    started_until: datetime | None
+    outcomes: tuple[Outcome, ...] = ()
+    since: datetime | None = None
+    until: datetime | None = None
 
 
 def page_of(found: Sequence[Row], span: Span, show: Callable[[Row], T], places: int = 1) -> Page[T]:
-    """Return a page of rows, whose last *places* columns make the cursor; one more than the limit says there is more."""
+    """Return a page of rows, whose last *places* columns make the cursor."""
     kept = found[: span.limit]
     if not kept:
         return Page(())
-    first, last = (".".join(str(number) for number in row[-places:]) for row in (kept[0], kept[-1]))
-    return Page(tuple(show(row[:-places]) for row in kept), last if len(found) > span.limit else None, first, last)
+    items = tuple(show(row[:-places]) for row in kept)
+    first, last = (".".join(map(str, row[-places:])) for row in (kept[0], kept[-1]))
+    return Page(items, last if len(found) > span.limit else None, first, last)
 
 
 def customers(work: Work, environment: str, span: Span) -> Page[Customer]:
     """List customers, but not the one that has the operational endpoints."""
-    (before,) = span.before(1)
-    found = work.listed(
-        "customers",
-        [],
-        oldest_first=span.oldest_first,
-        environment=environment_number(work, environment),
-        hidden=OPERATIONAL,
-        before=before,
-        most=span.limit + 1,
-    )
+    number = environment_number(work, environment)
+    found = work.listed("customers", [], environment=number, hidden=OPERATIONAL, **span.values("place"))
     return page_of(found, span, rows.customer_of)
 
 
 def endpoints(work: Work, environment: str, of_customer: str | None, span: Span) -> Page[Endpoint]:
-    """List endpoints that are not deleted; the operational ones only if their customer is named."""
-    (before,) = span.before(1)
-    found = Filter(values={"environment": environment_number(work, environment)})
-    if of_customer is None:
-        found.of_message.append("c.uid <> :hidden")
-        found.values["hidden"] = OPERATIONAL
-    else:
-        found.of_message.append("e.customer_id = :customer_id")
-        found.values["customer_id"] = customer_id_of(work, environment, of_customer)
-    listed = work.listed(
-        "endpoints", found.all, oldest_first=span.oldest_first, before=before, most=span.limit + 1, **found.values
-    )
-    return page_of(listed, span, rows.endpoint_of)
+    """List endpoints that are not deleted: of a customer, or all but the operational ones."""
+    values = {"environment": environment_number(work, environment), **span.values("place")}
+    condition, values["whose"] = "c.uid <> :whose", OPERATIONAL
+    if of_customer is not None:
+        condition, values["whose"] = "e.customer_id = :whose", customer_id_of(work, environment, of_customer)
+    return page_of(work.listed("endpoints", [condition], **values), span, rows.endpoint_of)
 
 
 def messages(work: Work, environment: str, selection: Selection, span: Span) -> Page[StoredMessage]:
-    """List messages; of an endpoint, in certain states, or answered in some way: those with such a delivery."""
-    (before,) = span.before(1)
+    """List messages; of an endpoint, in certain states or answered in a way: those with such a delivery."""
+    values = span.values("place")
+    if selection.endpoint_id is not None:
+        return messages_of_endpoint(work, environment, selection, span)
     found = filter_of(work, environment, selection)
     conditions = list(found.of_message)
-    if found.of_delivery or selection.states:
+    if selection.states:
         conditions.append(with_delivery(found, selection.states))
-    listed = work.listed(
-        "messages", conditions, oldest_first=span.oldest_first, before=before, most=span.limit + 1, **found.values
-    )
-    return page_of(listed, span, rows.message_of)
+    elif selection.status_class is not None:
+        # Assembled from words of our own: what users give is bound.
+        conditions.append(f"exists (select 1 from anzol_attempt a where a.message = m.seq and {answered_so('a')})")  # noqa: S608 our own words
+    return page_of(work.listed("messages", conditions, **found.values, **values), span, rows.message_of)
+
+
+def messages_of_endpoint(work: Work, environment: str, selection: Selection, span: Span) -> Page[StoredMessage]:
+    """List messages that have a delivery to an endpoint, which is one each."""
+    (place,) = span.places(1)
+    found = find_deliveries(work, environment, selection, span, place, ENDLESS if span.oldest_first else 0)
+    numbers = [row[-2] for row in found]
+    known = {row[-1]: row for row in work.all("messages_given", messages=encode(numbers))}
+    return page_of([known[number] for number in numbers], span, rows.message_of)
 
 
 def with_delivery(found: Filter, states: Sequence[State]) -> str:
@@ -107,63 +114,85 @@ def with_delivery(found: Filter, states: Sequence[State]) -> str:
     # Assembled from words of our own: what users give is bound.
     parts = []
     where = "".join(f" and {term}" for term in found.of_delivery)
-    if not states or State.PENDING in states:
+    if State.PENDING in states:
         parts.append(f"exists (select 1 from anzol_pending x where x.message = m.seq{where})")  # noqa: S608 our own words
-    ended = [int(state) for state in states if state is not State.PENDING]
-    if ended or not states:
-        within = f" and x.state in ({', '.join(map(str, ended))})" if states else ""
+    ended = ended_of(states)
+    if ended:
+        within = f" and x.state in ({', '.join(map(str, ended))})"
         parts.append(f"exists (select 1 from anzol_delivery x where x.message = m.seq{where}{within})")  # noqa: S608 our own words
     return f"({' or '.join(parts)})"
 
 
+def ended_of(states: Sequence[State]) -> list[int]:
+    """Return the numbers of those states that are ends."""
+    return [int(state) for state in states if state is not State.PENDING]
+
+
 def deliveries(work: Work, environment: str, selection: Selection, span: Span) -> Page[Delivery]:
     """List deliveries, pending and ended, by message."""
-    before, before_endpoint = span.before(2)
+    message, endpoint = span.places(2)
+    found = find_deliveries(work, environment, selection, span, message, endpoint)
+    return page_of(found, span, rows.delivery_of, 2)
+
+
+def find_deliveries(
+    work: Work, environment: str, selection: Selection, span: Span, message: int, endpoint: int
+) -> list[Row]:
+    """Return the rows of a page of deliveries behind a place, and one more if there is; each ends with its place."""
     found = filter_of(work, environment, selection)
-    values = {"before": before, "before_endpoint": before_endpoint, "most": span.limit + 1, **found.values}
-    ended = [int(state) for state in selection.states if state is not State.PENDING]
+    place = {"place": message, "place_endpoint": endpoint}
+    values: dict[str, Any] = {**found.values, **place, "most": span.limit + 1, "oldest_first": span.oldest_first}
     listed: list[Row] = []
     if not selection.states or State.PENDING in selection.states:
-        listed += work.listed("deliveries_pending", found.all, oldest_first=span.oldest_first, **values)
+        listed += work.listed(f"deliveries_pending{way_of(selection, pending=True)}", found.all, **values)
+    ended = ended_of(selection.states)
     if ended or not selection.states:
         within = [f"x.state in ({', '.join(map(str, ended))})"] if ended else []
-        listed += work.listed("deliveries_ended", found.all + within, oldest_first=span.oldest_first, **values)
+        listed += work.listed(f"deliveries_ended{way_of(selection, pending=False)}", found.all + within, **values)
     listed.sort(key=lambda row: (row[-2], row[-1]), reverse=not span.oldest_first)
-    return page_of(listed[: span.limit + 1], span, rows.delivery_of, 2)
+    return listed[: span.limit + 1]
+
+
+def way_of(selection: Selection, *, pending: bool) -> str:
+    """Return which index leads to the selected deliveries, as the end of a query's name."""
+    if selection.message_id is not None:
+        return ""
+    if selection.endpoint_id is not None:
+        return "_of_endpoint" if pending else ""
+    return "" if selection.customer is None else "_of_customer"
 
 
 def attempts(work: Work, environment: str, which: Which, span: Span) -> Page[Attempt]:
-    """List attempts, the one recorded last first."""
-    (before,) = span.before(1)
+    """List attempts, in the order in which they were recorded."""
+    values = span.values("place")
     selection = which.selection
     found = filter_of(work, environment, replace(selection, status_class=None))
-    conditions = [*found.all, *of_attempts(found, which)]
+    narrow_attempts(found, which)
     query = "attempts"
     if selection.customer is not None and selection.endpoint_id is None and selection.message_id is None:
         query = "attempts_of_customer"
-    listed = work.listed(
-        query, conditions, oldest_first=span.oldest_first, before=before, most=span.limit + 1, **found.values
-    )
-    return page_of(listed, span, rows.attempt_of)
+    conditions = found.all
+    if selection.message_id is not None:
+        # The plus sign keeps the index of endpoints out of it: that of messages leads to fewer.
+        conditions = ["x.message = :message", *(one.replace("x.endpoint =", "+x.endpoint =") for one in conditions)]
+    return page_of(work.listed(query, conditions, **found.values, **values), span, rows.attempt_of)
 
 
-def of_attempts(found: Filter, which: Which) -> list[str]:
-    """Return the conditions on attempts themselves."""
-    conditions = []
+def narrow_attempts(found: Filter, which: Which) -> None:
+    """Add what is asked of attempts themselves."""
     if which.outcomes:
-        conditions.append(f"x.outcome in ({', '.join(str(int(outcome)) for outcome in which.outcomes)})")
-    if which.selection.states:
-        conditions.append(state_condition(which.selection.states))
+        found.of_delivery.append(f"x.outcome in ({', '.join(str(int(outcome)) for outcome in which.outcomes)})")
     if which.selection.status_class is not None:
-        conditions.append("coalesce(x.status, 0) / 100 = :status_class")
+        found.of_delivery.append(answered_so("x"))
         found.values["status_class"] = which.selection.status_class
-    if which.started_since is not None:
-        conditions.append("x.started_at >= :started_since")
-        found.values["started_since"] = to_micros(which.started_since)
-    if which.started_until is not None:
-        conditions.append("x.started_at < :started_until")
-        found.values["started_until"] = to_micros(which.started_until)
-    return conditions
+    if which.since is not None:
+        found.of_delivery.append("x.started_at >= :started_since")
+        found.values["started_since"] = to_micros(which.since)
+    if which.until is not None:
+        found.of_delivery.append("x.started_at < :started_until")
+        found.values["started_until"] = to_micros(which.until)
+    if which.selection.states:
+        found.of_delivery.append(state_condition(which.selection.states))
 
 
 def state_condition(states: Sequence[State]) -> str:
