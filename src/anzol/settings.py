@@ -199,12 +199,12 @@ class Settings(BaseSettings):
         le=64 * 1024 * 1024,
         description="The largest body that is accepted, such as 256KiB.",
     )
-    api_rate: Annotated[int | None, BeforeValidator(read_off), Field(gt=0)] = Field(
+    api_rate: Annotated[Annotated[int, Field(gt=0)] | None, BeforeValidator(read_off)] = Field(
         default=10_000,
-        description="REST API: requests a second that one token or API key of an environment may make, in each process; "
-        "or off. Twice as many at once. A batch is one request.",
+        description="REST API: requests a second that one token or API key of an environment may make, in each "
+        "process; or off. Twice as many at once. A batch is one request.",
     )
-    portal_rate: Annotated[int | None, BeforeValidator(read_off), Field(gt=0)] = Field(
+    portal_rate: Annotated[Annotated[int, Field(gt=0)] | None, BeforeValidator(read_off)] = Field(
         default=50,
         description="REST API: requests a second that all tokens of one customer may make together, in each process; "
         "or off. Twice as many at once.",

@@ -194,26 +194,23 @@ async def read_body(head: Head, receive: Receive, limit: int, place: Pass) -> by
     place.hold(said)
     message = await receive()
     body: bytes = message.get("body", b"")
-    if message["type"] == "http.request" and not message.get("more_body", False):
-        if len(body) > limit:
-            raise too_large(limit)
-        return body
-    return await read_pieces(body, message, receive, limit, place)
-
-
-async def read_pieces(first: bytes, message: Message, receive: Receive, limit: int, place: Pass) -> bytes:
-    """Return a body that comes in pieces; raises Problem, Gone."""
-    pieces, size = [first], len(first)
-    while message.get("more_body", False) or message["type"] == "http.disconnect":
-        if message["type"] == "http.disconnect":
-            raise Gone
+    size, pieces = len(body), [body]
+    while message.get("more_body", False):
+        check_room(size, limit, place)
         message = await receive()
         pieces.append(message.get("body", b""))
         size += len(pieces[-1])
-        if size > limit:
-            raise too_large(limit)
-        place.hold(size)
-    return b"".join(pieces)
+    if message["type"] == "http.disconnect":
+        raise Gone
+    check_room(size, limit, place)
+    return body if len(pieces) == 1 else b"".join(pieces)
+
+
+def check_room(size: int, limit: int, place: Pass) -> None:
+    """Refuse a body that has come to be too large, or for which there is no room; raises Problem."""
+    if size > limit:
+        raise too_large(limit)
+    place.hold(size)
 
 
 def too_large(limit: int) -> Problem:
