@@ -7,7 +7,7 @@ import logging
 import os
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -116,28 +116,31 @@ class PostgresDatabase:
 
         return run(connected(self.url, count))
 
-    def insert_rate(self, *, messages: int, batch: int) -> float:
-        """Store messages with the rows that their deliveries leave, from some connections at a time."""
-        return run(self._inserted(messages, batch))
+    def insert_rate(self, *, messages: int, batch: int, delivered: bool = True) -> float:
+        """Store messages, mostly with the rows that their deliveries leave, from some connections at a time."""
+        return run(self._inserted(messages, batch, (MESSAGES, ATTEMPTS, DELIVERIES) if delivered else (MESSAGES,)))
 
     def commit_times(self, commits: int) -> list[float]:
         """Time commits of one message each."""
         return run(connected(self.url, lambda connection: self._timed(connection, commits)))
 
-    async def _inserted(self, messages: int, batch: int) -> float:
+    async def _inserted(self, messages: int, batch: int, texts: Sequence[str]) -> float:
         await connected(self.url, self._prepare)
         each = max(1, messages // CONNECTIONS // batch)
         began = time.perf_counter()
-        work = (connected(self.url, lambda c: self._store(c, batches=each, batch=batch)) for _ in range(CONNECTIONS))
-        await asyncio.gather(*work)
+
+        async def store(connection: asyncpg.Connection) -> None:
+            await self._store(connection, texts, batches=each, batch=batch)
+
+        await asyncio.gather(*(connected(self.url, store) for _ in range(CONNECTIONS)))
         return CONNECTIONS * each * batch / (time.perf_counter() - began)
 
     async def _prepare(self, connection: asyncpg.Connection) -> None:
         await connection.execute(TABLES.format(schema=self.schema))
 
-    async def _store(self, connection: asyncpg.Connection, *, batches: int, batch: int) -> None:
+    async def _store(self, connection: asyncpg.Connection, texts: Sequence[str], *, batches: int, batch: int) -> None:
         await with_raw_ids(connection)
-        queries = [text.format(schema=self.schema) for text in (MESSAGES, ATTEMPTS, DELIVERIES)]
+        queries = [text.format(schema=self.schema) for text in texts]
         messages, *others = [await connection.prepare(query) for query in queries]
         for _ in range(batches):
             ids = new_ids(batch)

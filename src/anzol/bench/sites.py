@@ -33,8 +33,12 @@ class Database(Protocol):
         """Return how many attempts it holds."""
         ...
 
-    def insert_rate(self, *, messages: int, batch: int) -> float:
-        """Return how many messages a second the bare driver stores, each with the rows that its delivery leaves."""
+    def insert_rate(self, *, messages: int, batch: int, delivered: bool = True) -> float:
+        """Return how many messages a second the bare driver stores, each with the rows that its delivery leaves.
+
+        Args:
+            delivered: False: the messages alone.
+        """
         ...
 
     def commit_times(self, commits: int) -> list[float]:

@@ -73,13 +73,13 @@ class SqliteDatabase:
         with closing(sqlite3.connect(self.path)) as connection:
             return int(connection.execute("select count(*) from anzol_attempt").fetchone()[0])
 
-    def insert_rate(self, *, messages: int, batch: int) -> float:
-        """Store messages with the rows that their deliveries leave, each batch in a durable commit."""
+    def insert_rate(self, *, messages: int, batch: int, delivered: bool = True) -> float:
+        """Store messages, mostly with the rows that their deliveries leave; each batch in a durable commit."""
         with closing(self._bare()) as connection:
             began = time.perf_counter()
             for first in range(0, messages, batch):
                 connection.execute("begin immediate")
-                store(connection, range(first, min(first + batch, messages)))
+                store(connection, range(first, min(first + batch, messages)), delivered=delivered)
                 connection.execute("commit")
             return messages / (time.perf_counter() - began)
 
@@ -111,10 +111,12 @@ def message_rows(numbers: range) -> list[tuple[object, ...]]:
     ]
 
 
-def store(connection: sqlite3.Connection, numbers: range) -> None:
-    """Store messages, their deliveries and their attempts."""
+def store(connection: sqlite3.Connection, numbers: range, *, delivered: bool) -> None:
+    """Store messages, and if they were delivered their deliveries and their attempts."""
     now = time.time_ns() // 1000
     insert(connection, "message", message_rows(numbers))
+    if not delivered:
+        return
     insert(connection, "attempt", [(n, os.urandom(16), n, n % 1000, 1, 204, now, 500, "[]", b"") for n in numbers])
     insert(connection, "delivery", [(n, n % 1000, 1, 1, now) for n in numbers])
 

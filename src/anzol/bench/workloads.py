@@ -9,6 +9,7 @@ from typing import Final
 
 from anzol.bench.application import Sent, make_app, make_endpoints, recorded, send_all, send_one
 from anzol.bench.figures import Figures
+from anzol.bench.ingest import ingest
 from anzol.bench.posting import post_delays
 from anzol.bench.receivers import OWN, Arrivals, Receiver, receiver
 from anzol.bench.rounds import Measured, Round, Variant, figures, on_loop, verified
@@ -140,4 +141,5 @@ WORKLOADS: Final[Mapping[str, Callable[[Round], Iterator[Figures]]]] = {
     "latency": latency,
     "drain": drain,
     "fan-out": fan_out,
+    "ingest": ingest,
 }

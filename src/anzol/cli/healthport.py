@@ -98,8 +98,8 @@ def response(status: int, body: dict[str, Any], *, with_body: bool) -> bytes:
     return head.encode() + (content if with_body else b"")
 
 
-def listening(host: str, port: int) -> socket.socket:
-    """Return a socket that listens.
+def listening(host: str, port: int, *, option: str = "health-") -> socket.socket:
+    """Return a socket that listens; *option* begins the names of the options that said where.
 
     Raises:
         InvalidValue: the host is no address of this machine.
@@ -112,12 +112,12 @@ def listening(host: str, port: int) -> socket.socket:
     except OSError as cause:
         if cause.errno not in (errno.EADDRINUSE, errno.EACCES):
             raise InvalidValue(
-                f"--health-host {host!r} is no address of this machine.",
-                field="health-host",
+                f"--{option}host {host!r} is no address of this machine.",
+                field=f"{option}host",
                 do="0.0.0.0 is all of them.",
             ) from cause
         what = f"Port {port} of {host} cannot be listened on: {os.strerror(cause.errno)}."
-        raise PortTaken(what, do="Choose another: --health-port.") from cause
+        raise PortTaken(what, do=f"Choose another: --{option}port.") from cause
 
 
 def show_port(listener: socket.socket) -> None:

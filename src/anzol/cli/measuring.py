@@ -45,7 +45,7 @@ def register(program: typer.Typer) -> None:
 
 def bench(
     workloads: Annotated[
-        list[str] | None, typer.Argument(metavar="[deliver|latency|drain|fan-out]...", help="Else all of them.")
+        list[str] | None, typer.Argument(metavar="[deliver|latency|drain|fan-out|ingest]...", help="Else all of them.")
     ] = None,
     *,
     database: Annotated[

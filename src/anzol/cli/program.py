@@ -6,7 +6,19 @@ from typing import Annotated
 
 import typer
 
-from anzol.cli import copying, developing, endpoints, looking, measuring, mending, schema, secrets, support, working
+from anzol.cli import (
+    copying,
+    developing,
+    endpoints,
+    looking,
+    measuring,
+    mending,
+    schema,
+    secrets,
+    serving,
+    support,
+    working,
+)
 
 program = typer.Typer(
     name="anzol",
@@ -38,5 +50,5 @@ def top(
     """Webhooks for FastAPI: run, look, mend."""
 
 
-for family in (developing, working, schema, copying, looking, mending, endpoints, secrets, support, measuring):
+for family in (developing, serving, working, schema, copying, looking, mending, endpoints, secrets, support, measuring):
     family.register(program)

@@ -200,6 +200,7 @@ create table anzol_attempt (
     response_headers text not null,
     response_body blob not null
 );
+create index anzol_attempt_id on anzol_attempt (id);
 create index anzol_attempt_message on anzol_attempt (message);
 create index anzol_attempt_endpoint on anzol_attempt (endpoint);
 
