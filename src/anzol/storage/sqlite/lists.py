@@ -13,6 +13,7 @@ from anzol.model import OPERATIONAL, Attempt, Customer, Delivery, Endpoint, Page
 from anzol.storage import rows
 from anzol.storage.face import Selection
 from anzol.storage.rows import Row
+from anzol.storage.sqlite import within
 from anzol.storage.sqlite.read import (
     ENDLESS,
     Filter,
@@ -91,13 +92,21 @@ def messages(work: Work, environment: str, selection: Selection, span: Span) -> 
     if selection.endpoint_id is not None:
         return messages_of_endpoint(work, environment, selection, span)
     found = filter_of(work, environment, selection)
-    conditions = list(found.of_message)
+    conditions = [*found.of_message, *bounds_of(work, found, selection, "m.seq")]
     if selection.states:
         conditions.append(with_delivery(found, selection.states))
     elif selection.status_class is not None:
         # Assembled from words of our own: what users give is bound.
         conditions.append(f"exists (select 1 from anzol_attempt a where a.message = m.seq and {answered_so('a')})")  # noqa: S608 our own words
     return page_of(work.listed("messages", conditions, **found.values, **values), span, rows.message_of)
+
+
+def bounds_of(work: Work, found: Filter, selection: Selection, number: str) -> list[str]:
+    """Return the condition that a message's *number* is one of the time of a selection."""
+    if selection.since is None and selection.until is None:
+        return []
+    found.values["least"], found.values["greatest"] = within.messages(work, selection.since, selection.until)
+    return [f"{number} between :least and :greatest"]
 
 
 def messages_of_endpoint(work: Work, environment: str, selection: Selection, span: Span) -> Page[StoredMessage]:
@@ -139,27 +148,63 @@ def find_deliveries(
     work: Work, environment: str, selection: Selection, span: Span, message: int, endpoint: int
 ) -> list[Row]:
     """Return the rows of a page of deliveries behind a place, and one more if there is; each ends with its place."""
-    found = filter_of(work, environment, selection)
-    place = {"place": message, "place_endpoint": endpoint}
-    values: dict[str, Any] = {**found.values, **place, "most": span.limit + 1, "oldest_first": span.oldest_first}
+    states = selection.states
+    place: dict[str, Any] = {"place": message, "place_endpoint": endpoint}
+    place |= {"most": span.limit + 1, "oldest_first": span.oldest_first}
     listed: list[Row] = []
-    if not selection.states or State.PENDING in selection.states:
-        listed += work.listed(f"deliveries_pending{way_of(selection, pending=True)}", found.all, **values)
-    ended = ended_of(selection.states)
-    if ended or not selection.states:
-        within = [f"x.state in ({', '.join(map(str, ended))})"] if ended else []
-        listed += work.listed(f"deliveries_ended{way_of(selection, pending=False)}", found.all + within, **values)
+    if not states or State.PENDING in states:
+        query, found = pending_of(work, environment, selection)
+        listed += work.listed(query, found.all, **found.values, **place)
+    if not states or ended_of(states):
+        query, found = ended_by(work, environment, selection)
+        listed += work.listed(query, found.all, **found.values, **place)
     listed.sort(key=lambda row: (row[-2], row[-1]), reverse=not span.oldest_first)
     return listed[: span.limit + 1]
 
 
-def way_of(selection: Selection, *, pending: bool) -> str:
-    """Return which index leads to the selected deliveries, as the end of a query's name."""
-    if selection.message_id is not None:
-        return ""
-    if selection.endpoint_id is not None:
-        return "_of_endpoint" if pending else ""
-    return "" if selection.customer is None else "_of_customer"
+def pending_of(work: Work, environment: str, selection: Selection) -> tuple[str, Filter]:
+    """Return the query that leads to the selected deliveries that are pending, and its conditions."""
+    if selection.endpoint_id is not None and selection.message_id is None:
+        return "deliveries_pending_of_endpoint", pending_of_endpoint(work, environment, selection)
+    found = filter_of(work, environment, selection)
+    found.of_delivery += bounds_of(work, found, selection, leading(selection))
+    return f"deliveries_pending{way_of(selection)}", found
+
+
+def pending_of_endpoint(work: Work, environment: str, selection: Selection) -> Filter:
+    """Return the conditions on an endpoint's pending rows: all are looked at, their messages only if need be."""
+    found = filter_of(work, environment, replace(selection, customer=None))
+    found.of_delivery += bounds_of(work, found, selection, "x.message")
+    # Assembled from words of our own: what users give is bound.
+    if found.of_message:
+        of_it = " and ".join(["m.seq = x.message", *found.of_message])
+        found.of_message = [f"exists (select 1 from anzol_message m where {of_it})"]  # noqa: S608 our own words
+    if selection.customer is not None:
+        own = "(select e.customer_id from anzol_endpoint e where e.seq = :endpoint)"
+        found.of_message.append(f"{own} = :customer_id")
+        found.values["customer_id"] = customer_id_of(work, environment, selection.customer)
+    return found
+
+
+def ended_by(work: Work, environment: str, selection: Selection) -> tuple[str, Filter]:
+    """Return the query that leads to the selected deliveries that have ended, and its conditions."""
+    found = filter_of(work, environment, selection)
+    found.of_delivery += bounds_of(work, found, selection, leading(selection))
+    ended = ended_of(selection.states)
+    if ended:
+        found.of_delivery.append(f"x.state in ({', '.join(map(str, ended))})")
+    return f"deliveries_ended{way_of(selection)}", found
+
+
+def way_of(selection: Selection) -> str:
+    """Return whether the messages of a customer lead to deliveries, as the end of a query's name."""
+    named = selection.message_id is not None or selection.endpoint_id is not None
+    return "" if named or selection.customer is None else "_of_customer"
+
+
+def leading(selection: Selection) -> str:
+    """Return the number of a message, of that row by which deliveries are looked for."""
+    return "m.seq" if way_of(selection) else "x.message"
 
 
 def attempts(work: Work, environment: str, which: Which, span: Span) -> Page[Attempt]:
@@ -167,7 +212,8 @@ def attempts(work: Work, environment: str, which: Which, span: Span) -> Page[Att
     values = span.values("place")
     selection = which.selection
     found = filter_of(work, environment, replace(selection, status_class=None))
-    narrow_attempts(found, which)
+    found.of_delivery += bounds_of(work, found, selection, "+x.message")
+    narrow_attempts(work, found, which)
     query = "attempts"
     if selection.customer is not None and selection.endpoint_id is None and selection.message_id is None:
         query = "attempts_of_customer"
@@ -178,13 +224,17 @@ def attempts(work: Work, environment: str, which: Which, span: Span) -> Page[Att
     return page_of(work.listed(query, conditions, **found.values, **values), span, rows.attempt_of)
 
 
-def narrow_attempts(found: Filter, which: Which) -> None:
+def narrow_attempts(work: Work, found: Filter, which: Which) -> None:
     """Add what is asked of attempts themselves."""
     if which.outcomes:
         found.of_delivery.append(f"x.outcome in ({', '.join(str(int(outcome)) for outcome in which.outcomes)})")
     if which.selection.status_class is not None:
         found.of_delivery.append(answered_so("x"))
         found.values["status_class"] = which.selection.status_class
+    if which.since is not None or which.until is not None:
+        found.of_delivery.append("x.seq between :least_attempt and :greatest_attempt")
+        least, greatest = within.attempts(work, which.since, which.until)
+        found.values |= {"least_attempt": least, "greatest_attempt": greatest}
     if which.since is not None:
         found.of_delivery.append("x.started_at >= :started_since")
         found.values["started_since"] = to_micros(which.since)

@@ -2,42 +2,36 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
-from typing import Any, Final
+from typing import Any
 
-from anzol import ids
 from anzol.clock import to_micros
 from anzol.model import Tally
 from anzol.storage.face import Selection
+from anzol.storage.sqlite import within
 from anzol.storage.sqlite.read import endpoint_seq, filter_of
 from anzol.storage.sqlite.work import Row, Work
-
-EARLIER: Final = 3_600_000_000  # microseconds by which a message's id may be older, or newer, than its acceptance
 
 
 def deliveries(work: Work, environment: str, selection: Selection, since: datetime, until: datetime) -> Tally:
     """Count deliveries of an endpoint, a customer or an environment, of messages of a time."""
-    found = filter_of(work, environment, selection)
-    values: dict[str, Any] = {**found.values, **bounds(since, until)}
-    conditions = [*found.all, "m.created_at >= :since", "m.created_at < :until"]
+    found = filter_of(work, environment, replace(selection, since=since, until=until))
+    values = {**found.values, **bounds(work, selection, since, until)}
 
     def counted(query: str) -> Row:
-        return work.listed(f"{query}{way_of(selection)}", conditions, **values)[0]
+        return work.listed(f"{query}{way_of(selection)}", found.all, **values)[0]
 
     success, fail, cancelled = counted("tally_ended")
     pending, sending = counted("tally_pending")
     return Tally(success=success, pending=pending, sending=sending, fail=fail, cancelled=cancelled)
 
 
-def bounds(since: datetime, until: datetime) -> dict[str, Any]:
-    """Return a time, and the least and the greatest id of what was accepted within it."""
-    first, last = to_micros(since), to_micros(until)
-    return {
-        "since": first,
-        "until": last,
-        "first": ids.first_at(max(0, first - EARLIER)),
-        "last": ids.first_at(max(0, last + EARLIER)),
-    }
+def bounds(work: Work, selection: Selection, since: datetime, until: datetime) -> dict[str, Any]:
+    """Return what bounds the messages of a time: their ids, or the numbers of those among a few."""
+    if selection.customer is None and selection.endpoint_id is None:
+        return dict(zip(("first", "last"), within.first_and_last(since, until), strict=True))
+    return dict(zip(("least", "greatest"), within.messages(work, since, until), strict=True))
 
 
 def way_of(selection: Selection) -> str:
@@ -50,6 +44,7 @@ def way_of(selection: Selection) -> str:
 def attempts(work: Work, environment: str, endpoint_id: str, since: datetime, until: datetime) -> Tally:
     """Count the attempts of an endpoint that were started within a time."""
     endpoint = endpoint_seq(work, environment, endpoint_id)
-    times = {"since": to_micros(since), "until": to_micros(until)}
+    least, greatest = within.attempts(work, since, until)
+    times = {"since": to_micros(since), "until": to_micros(until), "least": least, "greatest": greatest}
     success, fail = work.the("tally_attempts", "attempts", endpoint=endpoint, **times)
     return Tally(success=success, fail=fail)

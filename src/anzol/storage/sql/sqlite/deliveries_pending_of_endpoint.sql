@@ -4,8 +4,7 @@ select m.id, e.id, coalesce(c.uid, m.customer), m.event_type, 0, null, x.attempt
        x.due_at, m.created_at, null, x.message, x.endpoint
   from (select x.id
           from anzol_pending x indexed by anzol_pending_lane
-          cross join anzol_message m on m.seq = x.message
-         where m.environment = :environment
+         where x.endpoint = :endpoint
            and (x.message, x.endpoint) < (:place, :place_endpoint) -- either way
 -- conditions
          order by x.message desc limit :most) k -- either way
