@@ -7,7 +7,9 @@ import socket
 import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from copy import copy
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,9 @@ import uvicorn
 from fastapi import FastAPI
 
 from anzol import Webhooks
+from anzol.api.gate import Api
 from anzol.api.tokens import Capability, Token, mint, organization_of
+from anzol.api.whole import built, standing
 from anzol.settings import Settings
 from tests.postgres import Server
 
@@ -61,7 +65,22 @@ def make(url: str, **settings: Any) -> Service:
     app = FastAPI()
     chosen = {"environment": ENVIRONMENT, "allow_networks": "127.0.0.0/8,::1/128", "ports": "1-65535"} | settings
     webhooks = Webhooks(app, Settings(database_url=url, secret_key=KEY, **chosen))
+    webhooks.__dict__["api"] = stood_on(webhooks)
     return Service(webhooks, app)
+
+
+@cache
+def whole() -> Api:
+    """All operations, put together once: that takes longer than most tests."""
+    return built()
+
+
+def stood_on(webhooks: Webhooks) -> Api:
+    """Return an API of this application's own, with the operations of all."""
+    api = copy(whole())
+    for kept in ("door", "limits"):
+        api.__dict__.pop(kept, None)
+    return standing(api, webhooks.core.ground)
 
 
 @pytest.fixture(params=["sqlite", "postgres"])

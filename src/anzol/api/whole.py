@@ -6,6 +6,7 @@ from importlib.metadata import version
 from typing import Final
 
 from fastapi import APIRouter, FastAPI
+from starlette.datastructures import State
 
 from anzol.api import (
     api_token,
@@ -71,15 +72,26 @@ The wire format is the one for which SDKs are published in nine languages: point
 
 def make_api(ground: Ground) -> FastAPI:
     """Return the application that answers the API; to be mounted, or served by itself."""
+    return standing(built(), ground)
+
+
+def built() -> Api:
+    """Return the application with all its operations, standing on nothing yet."""
     api = Api(title="Anzol", version=version("anzol"), description=ABOUT, redirect_slashes=False)
-    api.state.ground = ground
-    api.state.credentials = credentials = Credentials(ground)
-    api.state.validator = validator = Validator(ground)
-    api.state.hot = Hot(ground, credentials, validator)
     answer_problems(api)
     whole = APIRouter(prefix=PREFIX)
     for resource in RESOURCES:
         whole.include_router(resource.router)
     api.include_router(whole)
     serve_docs(api)
+    return api
+
+
+def standing(api: Api, ground: Ground) -> Api:
+    """Have an application stand on a ground, with nothing remembered of one before."""
+    api.state = State()
+    api.state.ground = ground
+    api.state.credentials = credentials = Credentials(ground)
+    api.state.validator = validator = Validator(ground)
+    api.state.hot = Hot(ground, credentials, validator)
     return api

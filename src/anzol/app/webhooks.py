@@ -11,7 +11,6 @@ from typing import Any, Final, TypeVar
 
 from fastapi import APIRouter, FastAPI
 
-from anzol.api import make_api
 from anzol.app.core import Core, LazySchedule, loop_runs
 from anzol.app.delivering import opened_worker
 from anzol.app.dependency import Dependency, outbox_dependency
@@ -125,6 +124,8 @@ class Webhooks(Recovery):
 
         It is no part of the host's document: what an application's users call is not what its webhooks need.
         """
+        from anzol.api.whole import make_api  # a quarter of a second that only those pay who ask for it
+
         return make_api(self.core.ground)
 
     @property
