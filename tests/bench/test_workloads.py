@@ -133,3 +133,14 @@ def test_a_run_that_comes_to_a_halt_is_given_up(heard: Heard, monkeypatch: pytes
 
     with pytest.raises(BenchError, match=r"0 of 40 arrived, 40 wait"):
         measured("drain", heard, None)
+
+
+def test_ingest_posts_one_by_one_and_in_batches(url: str, heard: Heard) -> None:
+    rows = measured("ingest", heard, url)
+
+    assert [row.variant for row in rows] == ["one by one", "batches of 100"]
+    assert [nothing_lost(row, count) for row, count in zip(rows, (40, 200), strict=True)] == [True, True]
+    for row in rows:
+        assert row.requests_by == "a bare application"
+        assert row.limit == min(row.requests_limit, row.inserts_limit)
+        assert None not in (row.cpu_us, row.send_p50_ms, row.send_p99_ms)

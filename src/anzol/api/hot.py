@@ -6,14 +6,14 @@ A request is read once, judged, and stored by one call, which shares its commit 
 # Annotations are real objects here: FastAPI reads them.
 import hashlib
 import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, Final
 from urllib.parse import parse_qsl
 
 from fastapi import Path, Query
-from fastapi.routing import APIRoute
 from pydantic import Field
+from pydantic_core import to_json
 from starlette.requests import Request as WebRequest
 from starlette.responses import Response
 
@@ -21,23 +21,27 @@ from anzol import ids
 from anzol.api.access import Caller, Credentials, address_of
 from anzol.api.application import ApplicationIn
 from anzol.api.ground import Ground
-from anzol.api.message_shapes import EMPTY, MessageOut, message_of
+from anzol.api.message_shapes import MessageOut, message_of
+from anzol.api.paging import MOST
 from anzol.api.problems import Problem, problem_of
-from anzol.api.publish import BatchIn, Fault, Given, MessageIn, Place, read_batch, read_message, together
+from anzol.api.publish import BatchIn, Fault, Faults, Given, MessageIn, Place, read_batch, read_message
 from anzol.api.reading import text_of
 from anzol.api.resolving import JSON, Form, Forms, Names, customer_or_made
-from anzol.api.routes import KEY, PUBLISH, Resource, check_key, slot_of
+from anzol.api.routes import KEY, PUBLISH, Operation, Resource, check_key, slot_of
 from anzol.api.shapes import Out
 from anzol.api.validation import Validator
-from anzol.api.writing import Written, write
+from anzol.api.writing import write
 from anzol.clock import from_micros
-from anzol.errors import InvalidValue, NotFound
+from anzol.errors import InvalidValue
 from anzol.model import StoredMessage
 from anzol.outbox import check_due
 from anzol.registry.customers import TURNOVER
 from anzol.storage.face import Accepted, NewMessage, Request
 
 YES: Final = frozenset({"true", "1", "yes", "on", "t", "y"})
+USUAL: Final = {b"": True, b"with_content=true": True, b"with_content=false": False}
+PIECE: Final = 2047  # bytes
+KEPT: Final = b'{"status":202,"message":%b,"error":null}'
 NO: Final = frozenset({"false", "0", "no", "off", "f", "n"})
 
 
@@ -70,12 +74,15 @@ class Hot:
         with_content = with_content_of(asked.query)
         given = read_message(text_of(asked.body))
         customer = await self._customer(caller, asked.app_id, given.said.application)
-        message = await self._prepared(caller, customer, given)
-        if asked.key is not None:
-            message = replace(message, request=Request(slot_of(caller, check_key(asked.key)).hex(), digest_of(asked)))
+        request = None if asked.key is None else Request(slot_of(caller, check_key(asked.key)).hex(), digest_of(asked))
+        form = await self._form(caller.environment, given)
+        message = await self._prepared(caller, customer, given, form, request)
         storage = await self._ground.storage()
         accepted = await storage.accept(message)
-        return write(await self._shown(message, given, accepted, with_content))
+        if accepted.duplicate:
+            (first,) = await self._firsts(caller.environment, [(message, accepted)], with_content)
+            return first
+        return shown(message, given, accepted, with_content)
 
     async def create_batch(self, asked: Asked) -> bytes:
         """Store several messages in one commit; return the answer of 202: what became of each."""
@@ -84,17 +91,18 @@ class Hot:
         many = read_batch(text_of(asked.body))
         inline = next((one.said.application for one in many if one.said.application is not None), None)
         customer = await self._customer(caller, asked.app_id, inline)
-        messages = await self._all_prepared(caller, customer, many)
-        if asked.key is not None:
-            slot, digest = slot_of(caller, check_key(asked.key)).hex(), digest_of(asked)
-            messages = [
-                replace(message, request=Request(f"{slot}:{number}", digest)) for number, message in enumerate(messages)
-            ]
+        messages = await self._all_prepared(caller, customer, many, requests_of(caller, asked, len(many)))
         storage = await self._ground.storage()
         answers = await storage.accept_many(messages)
-        return write(
-            {"data": [await self._told(*one, with_content) for one in zip(messages, many, answers, strict=True)]}
-        )
+        again = [(m, a) for m, a in zip(messages, answers, strict=True) if isinstance(a, Accepted) and a.duplicate]
+        firsts = iter(await self._firsts(caller.environment, again, with_content))
+        told = [
+            refused(answer)
+            if isinstance(answer, Exception)
+            else KEPT % (next(firsts) if answer.duplicate else shown(message, given, answer, with_content))
+            for message, given, answer in zip(messages, many, answers, strict=True)
+        ]
+        return b'{"data":[%b]}' % b",".join(told)
 
     # --- who, and to whom
 
@@ -114,22 +122,25 @@ class Hot:
 
     # --- what is stored
 
-    async def _all_prepared(self, caller: Caller, customer: str, many: Sequence[Given]) -> list[NewMessage]:
-        outcomes: list[Callable[[], NewMessage]] = []
-        for given in many:
-            try:
-                message = await self._prepared(caller, customer, given)
-            except Problem as problem:
-                outcomes.append(raising(problem))
-            else:
-                outcomes.append(lambda message=message: message)  # type: ignore[misc]  # bound now
-        return together(outcomes)
+    async def _all_prepared(
+        self, caller: Caller, customer: str, many: Sequence[Given], requests: Iterable[Request | None]
+    ) -> list[NewMessage]:
+        messages, faults = [], Faults()
+        forms: dict[str, Form] = {}
+        for given, request in zip(many, requests, strict=True):
+            with faults:
+                name = given.said.event_type
+                form = forms[name] = forms.get(name) or await self._form(caller.environment, given)
+                messages.append(await self._prepared(caller, customer, given, form, request))
+        faults.check()
+        return messages
 
-    async def _prepared(self, caller: Caller, customer: str, given: Given) -> NewMessage:
+    async def _prepared(
+        self, caller: Caller, customer: str, given: Given, form: Form, request: Request | None
+    ) -> NewMessage:
         said, intake = given.said, self._ground.intake()
         if len(given.body) > intake.payload_limit:
             raise Problem("too_large", f"A payload has {len(given.body)} bytes; {intake.payload_limit} are the most.")
-        form = await self._form(caller.environment, given)
         await self._check_payload(caller.environment, given)
         self._check_retention(given)
         now = intake.clock.micros()
@@ -144,10 +155,11 @@ class Hot:
             created_at=now,
             headers=form.headers,
             query=form.query,
-            channels=tuple(dict.fromkeys(said.channels or ())),
-            tags=tuple(dict.fromkeys(said.tags or ())),
+            channels=tuple(dict.fromkeys(said.channels)) if said.channels else (),
+            tags=tuple(dict.fromkeys(said.tags)) if said.tags else (),
             key=said.event_id,
             deliver_at=self._due(given, now),
+            request=request,
         )
 
     async def _check_payload(self, environment: str, given: Given) -> None:
@@ -181,35 +193,19 @@ class Hot:
 
     # --- what is answered
 
-    async def _told(self, message: NewMessage, given: Given, answer: Accepted | Exception, content: bool) -> object:
-        if isinstance(answer, Exception):
-            problem = problem_of(answer)
-            return {"status": problem.status, "message": None, "error": Written(problem.body())}
-        return {"status": 202, "message": await self._shown(message, given, answer, content), "error": None}
-
-    async def _shown(self, message: NewMessage, given: Given, accepted: Accepted, content: bool) -> object:
-        if accepted.duplicate:
-            return await self._first(message, accepted, content)
-        return {
-            "id": ids.show(ids.MESSAGE, message.id),
-            "eventId": message.key,
-            "eventType": message.event_type,
-            **shown_payload(message, given, content),
-            "channels": message.channels or None,
-            "tags": message.tags or None,
-            "deliverAt": None if message.deliver_at is None else from_micros(message.deliver_at),
-            "timestamp": from_micros(accepted.at or message.created_at),
-            "contentType": message.content_type,
-            "erased": False,
-        }
-
-    async def _first(self, message: NewMessage, accepted: Accepted, content: bool) -> object:
-        storage, shown = await self._ground.storage(), ids.show(ids.MESSAGE, accepted.id)
-        try:
-            first = await storage.message(message.environment, shown)
-        except NotFound:  # it is remembered longer than it is kept
-            first = as_stored(message, shown, accepted)
-        return message_of(first, with_content=content)
+    async def _firsts(
+        self, environment: str, again: Sequence[tuple[NewMessage, Accepted]], content: bool
+    ) -> list[bytes]:
+        """Show the messages that others are again, in their order."""
+        storage = await self._ground.storage()
+        found: dict[str, StoredMessage] = {}
+        names = [ids.show(ids.MESSAGE, accepted.id) for _, accepted in again]
+        for start in range(0, len(names), MOST):
+            found.update(await storage.messages_of(environment, names[start : start + MOST]))
+        return [
+            write(message_of(found.get(name) or as_stored(message, name, accepted), with_content=content))
+            for name, (message, accepted) in zip(names, again, strict=True)
+        ]
 
 
 # --- small decisions
@@ -217,8 +213,8 @@ class Hot:
 
 def with_content_of(query: bytes) -> bool:
     """Return whether payloads are to be in the answer; raises Problem."""
-    if not query:
-        return True
+    if query in USUAL:
+        return USUAL[query]
     given = [value for name, value in parse_qsl(query.decode("latin-1")) if name == "with_content"]
     chosen = given[-1].lower() if given else "true"
     if chosen not in YES | NO:
@@ -229,7 +225,11 @@ def with_content_of(query: bytes) -> bool:
 def digest_of(asked: Asked) -> bytes:
     """Return what two requests with the same key must have in common: 32 bytes."""
     line = f"POST {asked.path}?".encode("utf-8", "surrogateescape")
-    return hashlib.sha256(line + asked.query + b"\n" + asked.body).digest()
+    found, body = hashlib.sha256(line + asked.query + b"\n"), memoryview(asked.body)
+    # In small pieces: for a larger one the interpreter's lock is given away, and having it back takes longer.
+    for start in range(0, len(body), PIECE):
+        found.update(body[start : start + PIECE])
+    return found.digest()
 
 
 def unfit(given: Given, field: str, why: str) -> Problem:
@@ -243,22 +243,37 @@ def moved(fault: Fault, place: Place) -> Fault:
     return (*place, *within), why, kind
 
 
-def raising(problem: Problem) -> Callable[[], NewMessage]:
-    """Return what raises a problem."""
+def requests_of(caller: Caller, asked: Asked, count: int) -> list[Request | None]:
+    """Return under what each message of a batch is remembered, if it may be sent again."""
+    if asked.key is None:
+        return [None] * count
+    slot, digest = slot_of(caller, check_key(asked.key)).hex(), digest_of(asked)
+    return [Request(f"{slot}:{number}", digest) for number in range(count)]
 
-    def act() -> NewMessage:
-        raise problem
 
-    return act
+def shown(message: NewMessage, given: Given, accepted: Accepted, content: bool) -> bytes:
+    """Return a message that has just come in as `MessageOut`: an object as it came, anything else as text."""
+    head = to_json({"id": ids.show(ids.MESSAGE, message.id), "eventId": message.key, "eventType": message.event_type})
+    tail = to_json(
+        {
+            "channels": message.channels or None,
+            "tags": message.tags or None,
+            "deliverAt": None if message.deliver_at is None else from_micros(message.deliver_at),
+            "timestamp": from_micros(accepted.at or message.created_at),
+            "contentType": message.content_type,
+            "erased": False,
+        }
+    )
+    payload, raw = (message.body if content and given.is_object else b"{}"), b""
+    if content and not given.is_object:
+        raw = b',"rawPayload":%b,"rawPayloadEncoding":"utf-8"' % to_json(message.body.decode())
+    return b'%b,"payload":%b%b,%b' % (head[:-1], payload, raw, tail[1:])
 
 
-def shown_payload(message: NewMessage, given: Given, content: bool) -> dict[str, object]:
-    """Return what is shown of a body that has just come in: an object as it came, anything else as text."""
-    if not content:
-        return {"payload": EMPTY}
-    if given.is_object:
-        return {"payload": Written(message.body)}
-    return {"payload": EMPTY, "rawPayload": message.body.decode(), "rawPayloadEncoding": "utf-8"}
+def refused(error: Exception) -> bytes:
+    """Return what is said of a message of a batch that was not stored."""
+    problem = problem_of(error)
+    return b'{"status":%d,"message":null,"error":%b}' % (problem.status, problem.body())
 
 
 def as_stored(message: NewMessage, shown: str, accepted: Accepted) -> StoredMessage:
@@ -283,7 +298,7 @@ def as_stored(message: NewMessage, shown: str, accepted: Accepted) -> StoredMess
 # --- the routes, as FastAPI has them
 
 
-class Kept(Out):
+class BatchItem(Out):
     """What became of one message of a batch."""
 
     status: Annotated[int, Field(description="202, or why it was not stored: 409.")]
@@ -294,10 +309,10 @@ class Kept(Out):
 class BatchOut(Out):
     """What became of each message, in their order."""
 
-    data: list[Kept]
+    data: list[BatchItem]
 
 
-class HotOperation(APIRoute):
+class HotOperation(Operation):
     """A route that is answered by `Hot`, also where middleware of the host's is around it."""
 
     def get_route_handler(self) -> Callable[[WebRequest], Coroutine[Any, Any, Response]]:

@@ -1,11 +1,9 @@
 """What a message must be that comes in through the API, and what is stored of it."""
 
 # Annotations are real objects here: Pydantic reads them.
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from datetime import timedelta
-from functools import partial
-from typing import Annotated, Any, Final, Self, TypeVar
+from typing import Annotated, Any, Final, NamedTuple, Self
 
 from pydantic import AfterValidator, Field, ValidationError, model_validator
 
@@ -16,7 +14,6 @@ from anzol.api.reading import Number, Value, items_at, members_at, read_object
 from anzol.api.shapes import EventTypeName, Moment, Shape, Text, Uid
 from anzol.outbox import MAX_LABEL, MAX_LABELS, is_label
 
-T = TypeVar("T")
 Place = tuple[str | int, ...]  # in a request, such as ``("body", "messages", 3)``
 Fault = tuple[Place, str, str]
 JSON: Final = "application/json"
@@ -119,8 +116,7 @@ class RawHeaders(Shape):
     content_type: Annotated[str, Field(alias="content-type", max_length=256, pattern=TYPE)] = JSON
 
 
-@dataclass(frozen=True, slots=True)
-class Given:
+class Given(NamedTuple):
     """A message as it came: what was said of it, and its body. ``place`` and ``body_place`` are where, for problems.
 
     ``json`` is the body's text where that is JSON, for whoever checks it.
@@ -149,25 +145,34 @@ def read_batch(text: str) -> list[Given]:
     if not 0 < len(messages) <= MOST_MESSAGES:
         why = f"A batch has 1 to {MOST_MESSAGES} messages, not {len(messages)}."
         raise Problem("validation_error", faults=[(("body", "messages"), why, "value_error")])
-    return together(partial(given, one, ("body", "messages", number)) for number, one in enumerate(messages))
+    found, faults = [], Faults()
+    for number, one in enumerate(messages):
+        with faults:
+            found.append(given(one, ("body", "messages", number)))
+    faults.check()
+    return found
 
 
-def together(acts: Iterable[Callable[[], T]]) -> list[T]:
-    """Do each; raise the faults of all that do not fit as one Problem."""
-    done: list[T] = []
-    faults: list[Fault] = []
-    for act in acts:
-        try:
-            done.append(act())
-        except Problem as problem:
-            if problem.code != "validation_error":
-                raise
-            faults.extend(problem.faults)
-            if len(faults) >= MOST_FAULTS:
-                break
-    if faults:
-        raise Problem("validation_error", faults=faults)
-    return done
+class Faults:
+    """Gathers what does not fit of several things: ``with faults:`` around each, then `check`."""
+
+    def __init__(self) -> None:
+        self._found: list[Fault] = []
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> bool:
+        if not isinstance(error, Problem) or error.code != "validation_error":
+            return False
+        self._found.extend(error.faults)
+        if len(self._found) >= MOST_FAULTS:
+            self.check()
+        return True
+
+    def check(self) -> None:
+        """Refuse all together; raises Problem."""
+        if self._found:
+            raise Problem("validation_error", faults=self._found)
 
 
 def given(members: Mapping[str, Value], place: Place) -> Given:

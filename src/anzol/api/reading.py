@@ -10,9 +10,8 @@ import json
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from json.scanner import make_scanner
-from typing import Any, Final, NoReturn, TypeVar
+from typing import Any, Final, NamedTuple, NoReturn, TypeVar
 
 from anzol.api.problems import Problem
 
@@ -22,6 +21,9 @@ NOTHING: Final[Mapping[str, Any]] = {}
 DEEPEST: Final = 64  # objects and lists within each other
 MOST_KEYS: Final = 10_000  # of one object
 blank = re.compile(r"[ \t\n\r]*").match
+mark = re.compile(r"[ \t\n\r]*(.)[ \t\n\r]*", re.DOTALL).match
+# A key as most are, without an escape, its colon, and the blanks around that.
+plain_key = re.compile(r'"([^"\\\x00-\x1f]*)"[ \t\n\r]*:[ \t\n\r]*').match
 
 
 class Number(str):
@@ -57,12 +59,11 @@ decoder = json.JSONDecoder(
 scan = make_scanner(decoder)  # type: ignore[arg-type]  # a scanner is made of a decoder; the stub says: of a scanner
 
 
-@dataclass(frozen=True, slots=True)
-class Value:
+class Value(NamedTuple):
     """A value, and from where to where it stood in the text. Numbers are `Number`."""
 
     read: Any
-    text: str = field(repr=False)
+    text: str
     start: int
     end: int
 
@@ -126,7 +127,8 @@ def value_at(text: str, at: int) -> Value:
     except RecursionError:
         raise too_deep() from None
     value = Value(read, text, at, end)
-    check_depth(value)
+    if type(read) in (dict, list):
+        check_depth(value)
     return value
 
 
@@ -139,28 +141,37 @@ def members_at(text: str, at: int, readers: Mapping[str, Read[Any]] = NOTHING) -
     if text.startswith("}", at):
         return members, at + 1
     while True:
-        key, at = key_at(text, at)
+        key, start = key_at(text, at)
         if key in members:
             raise refused(f"The key {key[:100]!r} is in one object twice.")
-        start = past_blank(text, at)
         if key in readers:
             read, end = readers[key](text, start)
             members[key] = Value(read, text, start, end)
         else:
             members[key] = value = value_at(text, start)
             end = value.end
-        at = past_blank(text, end)
-        if text.startswith("}", at):
-            return members, at + 1
-        at = past_blank(text, expected(text, at, ","))
+        sign, at = mark_at(text, end)
+        if sign == "}":
+            return members, at
+        if sign != ",":
+            raise refused(f"The body is no JSON: ',' is missing at character {end}.")
 
 
 def key_at(text: str, at: int) -> tuple[str, int]:
-    """Read a key and its colon; return where it goes on."""
+    """Read a key and its colon; return where its value begins."""
+    found = plain_key(text, at)
+    if found is not None:
+        return found[1], found.end()
     if not text.startswith('"', at):
         raise refused(f"The body is no JSON: a key is missing at character {at}.")
     key = value_at(text, at)
-    return key.read, expected(text, past_blank(text, key.end), ":")
+    return key.read, past_blank(text, expected(text, past_blank(text, key.end), ":"))
+
+
+def mark_at(text: str, at: int) -> tuple[str, int]:
+    """Return the next character that is not blank, and where the next such one behind it is; empty at the end."""
+    found = mark(text, at)
+    return (found[1], found.end()) if found is not None else ("", at)
 
 
 def expected(text: str, at: int, mark: str) -> int:
@@ -185,17 +196,17 @@ def items_at(text: str, at: int, read: Read[T]) -> tuple[list[T], int]:
     while True:
         item, at = read(text, at)
         items.append(item)
-        at = past_blank(text, at)
-        if text.startswith("]", at):
-            return items, at + 1
-        at = past_blank(text, expected(text, at, ","))
+        sign, after = mark_at(text, at)
+        if sign == "]":
+            return items, after
+        if sign != ",":
+            raise refused(f"The body is no JSON: ',' is missing at character {at}.")
+        at = after
 
 
 def check_depth(value: Value) -> None:
     """Refuse a value that is deeper than is read; raises Problem."""
     # Counting marks, those in texts too, is quick, and mostly enough.
-    if type(value.read) not in (dict, list):
-        return
     marks = value.text.count("{", value.start, value.end) + value.text.count("[", value.start, value.end)
     if marks <= DEEPEST:
         return

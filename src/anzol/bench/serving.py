@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import uvicorn
 from fastapi import APIRouter
@@ -26,9 +26,6 @@ from anzol.app import Webhooks
 from anzol.bench.children import Child, child
 from anzol.bench.sites import of_environment
 from anzol.bench.working import cpu
-
-if TYPE_CHECKING:
-    from starlette.types import Receive, Scope, Send
 
 ANSWER: Final = b'{"id":"%b","payload":{}}' % (b"y" * 280)  # as long as the answer to a message
 BARE: Final = "bare"
@@ -55,7 +52,7 @@ def served(variables: Mapping[str, str], *arguments: str) -> Iterator[Served]:
         yield Served(process, said["port"], said["token"])
 
 
-async def bare(scope: Scope, receive: Receive, send: Send) -> None:
+async def bare(scope: Any, receive: Any, send: Any) -> None:
     """Read a request to its end, and answer it: what a server and a client do at best."""
     if scope["type"] != "http":
         return
