@@ -223,7 +223,7 @@ async def test_logs_are_bounded_in_number_and_a_place_is_free_again_afterwards(s
     token = scene.service.token()
     headers = {"authorization": f"Bearer {token}"}
 
-    async with asyncio.timeout(PATIENCE), httpx.AsyncClient(headers=headers) as client:
+    async with asyncio.timeout(PATIENCE), httpx.AsyncClient(headers=headers, timeout=PATIENCE) as client:
         async with contextlib.AsyncExitStack() as open_logs:
             for _ in range(streams.MOST_OF_ONE):
                 await open_logs.enter_async_context(following(address, token))

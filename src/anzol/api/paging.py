@@ -22,6 +22,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 MOST: Final = 250
 USUAL: Final = 50
+EMPTY: Final = 20  # pages of storage without an item that are looked at for one page of an answer
 
 
 class Ordering(StrEnum):
@@ -95,12 +96,7 @@ async def listed(
         read: Reads a page of storage: (after, limit, oldest first).
         show: Makes an item what goes out.
     """
-    try:
-        page = await read(paging.cursor, paging.limit, paging.reading)
-    except InvalidValue as error:
-        if error.field == "after":
-            raise refused() from error
-        raise
+    page = await first_filled(paging, read)
     items = [show(item) for item in page.items]
     if paging.backwards:
         items.reverse()
@@ -116,6 +112,25 @@ async def listed(
         prev_iterator=back(page.first),
         done=page.next is None,
     )
+
+
+async def first_filled(paging: Paging, read: Callable[[str | None, int, bool], Awaitable[Page[T]]]) -> Page[T]:
+    """Return a page with something on it, if there is one near: PostgreSQL may find none of very many that it looks at.
+
+    Raises:
+        Problem: the cursor is none of storage's.
+    """
+    try:
+        page = await read(paging.cursor, paging.limit, paging.reading)
+        for _ in range(EMPTY):
+            if page.items or page.next is None:
+                break
+            page = await read(page.next, paging.limit, paging.reading)
+    except InvalidValue as error:
+        if error.field == "after":
+            raise refused() from error
+        raise
+    return page
 
 
 def back(cursor: str | None) -> str | None:
