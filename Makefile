@@ -12,7 +12,7 @@ TESTERS ?= 4
 
 PIP_INSTALL = -m pip install --quiet --disable-pip-version-check
 COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url
-ALL_INPUTS = pyproject.toml --extra sqlalchemy --extra postgres
+ALL_INPUTS = pyproject.toml --extra metrics --extra sqlalchemy --extra postgres
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo demo-crash test test-floor coverage check format faults docs bench audit requirements clean
