@@ -62,6 +62,13 @@ def errors() -> str:
     return f"```text\n{inspect.cleandoc(tree.split('::', 1)[1])}\n```\n"
 
 
+def problems() -> str:
+    """Every code that the REST API answers with, each under a heading of its own."""
+    from anzol.api.problems import CODES
+
+    return "\n".join(f"### `{code}`\n\n{status}. {meaning}\n" for code, (status, meaning) in CODES.items())
+
+
 def settings() -> str:
     """Every setting, from the class that reads them."""
     from anzol.settings import Settings
@@ -213,6 +220,7 @@ WRITERS: dict[str, Callable[[], str]] = {
     "lifecycle": lifecycle,
     "outcomes": outcomes,
     "errors": errors,
+    "problems": problems,
     "settings": settings,
     "commands": commands,
     "api": api,
