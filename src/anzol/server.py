@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
+from starlette.routing import Route
 
 from anzol.observability import Metrics
 
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
     from anzol.app import Webhooks
+
+METRICS: Final = "/metrics"
 
 
 class Standalone:
@@ -29,7 +32,7 @@ class Standalone:
         self.webhooks = webhooks
         self.api = webhooks.api
         self.beside = make_beside(webhooks)
-        self._own = {route.path for route in self.beside.routes if hasattr(route, "path")}
+        self._own = {"/", METRICS, *(route.path for route in webhooks.health.routes if isinstance(route, Route))}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         # Not by mounting: every layer between is paid for by each message.
@@ -59,7 +62,7 @@ def make_beside(webhooks: Webhooks) -> FastAPI:
     async def to_docs(request: Request) -> Response:
         return RedirectResponse(f"{request.scope.get('root_path', '')}/docs", 307)
 
-    beside.add_route("/metrics", show_metrics, methods=["GET"])
+    beside.add_route(METRICS, show_metrics, methods=["GET"])
     beside.add_route("/", to_docs, methods=["GET"])
     return beside
 

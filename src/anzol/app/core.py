@@ -191,6 +191,11 @@ class Core:
         return alive or [self.source]
 
     @property
+    def has_app(self) -> bool:
+        """Whether there is an application to declare webhooks on."""
+        return any(known() is not None for known in self._apps)
+
+    @property
     def catalog(self) -> Catalog:
         """All that is declared now; what was declared late is there."""
         return read(self.sources[0])

@@ -139,7 +139,7 @@ def announce(core: Core) -> None:
     declared = [f"{event.name} ({event.method})" for event in core.catalog]
     if declared:
         logger.info("Webhooks of environment %s: %s.", core.settings.environment, ", ".join(declared))
-    else:
+    elif core.has_app:  # without one they come over the REST API
         logger.warning("No webhook is declared: write @app.webhooks.post(...) above a function.")
 
 

@@ -78,14 +78,13 @@ def stand(webhooks: Webhooks, listener: socket.socket, *, as_json: bool) -> None
     import uvicorn
 
     from anzol.cli.screen import coloured
-    from anzol.cli.server import logging_config
-    from anzol.cli.standing import StandingServer, Told
+    from anzol.cli.standing import StandingServer, Told, standing_log
     from anzol.server import Standalone
 
     told = Told(Standalone(webhooks), as_json=as_json)
     config = uvicorn.Config(
         told,
-        log_config=logging_config(colours=coloured(sys.stderr.isatty())),
+        log_config=standing_log(colours=coloured(sys.stderr.isatty())),
         access_log=False,
         timeout_graceful_shutdown=PATIENCE,
         proxy_headers=False,

@@ -8,7 +8,7 @@ import socket
 import sys
 from datetime import timedelta
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import uvicorn
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -21,6 +21,20 @@ from anzol.errors import AnzolError
 from anzol.storage.places import SqlitePlace
 
 YEAR: Final = timedelta(days=365)
+
+
+def standing_log(*, colours: bool) -> dict[str, Any]:
+    """Return the logging of the server: what went wrong, on stderr; no line for each request or attempt."""
+    plain = {"()": "uvicorn.logging.DefaultFormatter", "fmt": "%(levelprefix)s %(message)s", "use_colors": colours}
+    on_stderr = {"class": "logging.StreamHandler", "formatter": "plain", "stream": "ext://sys.stderr"}
+    logger = {"handlers": ["plain"], "level": "WARNING", "propagate": False}
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "formatters": {"plain": plain},
+        "handlers": {"plain": on_stderr},
+        "loggers": {"uvicorn": logger, "anzol": logger},
+    }
 
 
 class Told:
