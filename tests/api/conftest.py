@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import httpx
 import pytest
@@ -123,3 +124,22 @@ def served(service: Service) -> Iterator[str]:
         server.should_exit = True
         thread.join(20)
         listener.close()
+
+
+@pytest.fixture(scope="module")
+def serving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Service, str]]:
+    """One server for a whole file, on SQLite, that delivers; each failure is for good."""
+    service = make(f"sqlite:///{tmp_path_factory.mktemp('served')}/anzol.db", retry_schedule="0")
+    with served(service) as address:
+        yield service, address
+    service.webhooks.wait(service.webhooks.close())
+
+
+@pytest.fixture(params=["sync", "async"])
+async def sdk(request: pytest.FixtureRequest, serving: tuple[Service, str]) -> AsyncIterator[Any]:
+    """The published Python SDK, as `tests.api.sdk.Sdk`, with a name that is this test's own."""
+    from tests.api.sdk import sdk_of
+
+    service, address = serving
+    async with sdk_of(request.param, address, service.token(), f"s{uuid4().hex}") as sdk:
+        yield sdk

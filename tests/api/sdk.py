@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar, cast
 
+from svix import models
 from svix.api import Svix, SvixAsync, SvixOptions
 
 PATIENCE = 20.0  # seconds
@@ -82,3 +83,18 @@ async def until(ask: Callable[[], Awaitable[Value]], holds: Callable[[Value], bo
         while not holds(answer := await ask()):
             await asyncio.sleep(POLL)
     return answer
+
+
+async def application(sdk: Sdk) -> tuple[SvixAsync, str]:
+    """Make the test's own application; return a client, and its uid."""
+    client = sdk.client
+    await client.application.create(models.ApplicationIn(name="A", uid=sdk.name))
+    return client, sdk.name
+
+
+async def endpoint(client: SvixAsync, app: str, url: str, **fields: Any) -> models.EndpointOut:
+    return await client.endpoint.create(app, models.EndpointIn(url=url, **fields))
+
+
+def said(n: int = 1, event_type: str = "invoice.paid", **fields: Any) -> models.MessageIn:
+    return models.MessageIn(event_type=event_type, payload={"n": n}, **fields)

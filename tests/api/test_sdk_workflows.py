@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -12,40 +11,24 @@ import httpx
 import pytest
 from svix import models
 from svix.api import (
-    ApplicationListOptions,
     MessageAttemptListByEndpointOptions,
     MessageCreateOptions,
     MessageGetOptions,
     MessageListOptions,
     SvixAsync,
 )
-from svix.exceptions import HttpError, HTTPValidationError
+from svix.api.message import message_in_raw
+from svix.exceptions import HttpError
 from svix.webhooks import Webhook, WebhookVerificationError
 
 from anzol.testing import FakeReceiver
 from anzol.testing.receiver import Received
-from tests.api.conftest import Service, make, served
-from tests.api.sdk import Sdk, sdk_of, until
+from tests.api.conftest import make, served
+from tests.api.sdk import Sdk, application, endpoint, said, sdk_of, until
 
 URL = "https://127.0.0.1:9/hook"
 HOUR = timedelta(hours=1)
 MANY = 600
-
-
-@pytest.fixture(scope="module")
-def serving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Service, str]]:
-    """One server for all of them, on SQLite, that delivers; each failure is for good."""
-    service = make(f"sqlite:///{tmp_path_factory.mktemp('sdk')}/anzol.db", retry_schedule="0")
-    with served(service) as address:
-        yield service, address
-    service.webhooks.wait(service.webhooks.close())
-
-
-@pytest.fixture(params=["sync", "async"])
-async def sdk(request: pytest.FixtureRequest, serving: tuple[Service, str]) -> AsyncIterator[Sdk]:
-    service, address = serving
-    async with sdk_of(request.param, address, service.token(), f"s{uuid.uuid4().hex}") as sdk:
-        yield sdk
 
 
 @pytest.fixture
@@ -54,125 +37,9 @@ def receiver() -> Iterator[FakeReceiver]:
         yield receiver
 
 
-async def application(sdk: Sdk) -> tuple[SvixAsync, str]:
-    """Make the test's own application; return a client, and its uid."""
-    client = sdk.client
-    await client.application.create(models.ApplicationIn(name="A", uid=sdk.name))
-    return client, sdk.name
-
-
-async def endpoint(client: SvixAsync, app: str, url: str, **fields: Any) -> models.EndpointOut:
-    return await client.endpoint.create(app, models.EndpointIn(url=url, **fields))
-
-
-def said(n: int = 1, event_type: str = "invoice.paid", **fields: Any) -> models.MessageIn:
-    return models.MessageIn(event_type=event_type, payload={"n": n}, **fields)
-
-
 def verify(request: Received, key: str) -> None:
     """Verify as a receiver does that has the SDK."""
     Webhook(key).verify(request.body, dict(request.headers))
-
-
-# --- what there is: applications, event types, endpoints
-
-
-async def test_applications(sdk: Sdk) -> None:
-    client, uid = sdk.client, sdk.name
-    given = models.ApplicationIn(name="A", uid=uid, metadata={"a": "b"})
-    made = await client.application.create(given)
-    same = await client.application.get_or_create(given)
-    found = await client.application.get(uid)
-    by_id = await client.application.get(made.id)
-    put = await client.application.upsert(uid, models.ApplicationIn(name="B"))
-    patched = await client.application.patch(uid, models.ApplicationPatch(throttle_rate=5))
-    listed = await client.application.list(ApplicationListOptions(limit=1, order=models.Ordering.DESCENDING))
-    await client.application.delete(uid)
-    with pytest.raises(HttpError) as missing:
-        await client.application.get(uid)
-
-    assert made == same == found == by_id
-    assert (made.uid, made.metadata) == (uid, {"a": "b"})
-    assert (put.id, put.name, put.metadata, patched.throttle_rate) == (made.id, "B", {}, 5)
-    assert listed.data == [patched]
-    assert (missing.value.status_code, missing.value.code) == (404, "not_found")
-
-
-async def test_event_types(sdk: Sdk) -> None:
-    schemas = {"1": {"type": "object", "properties": {"x": {"type": "integer"}}}}
-    name = sdk.name
-    spec = {"openapi": "3.1.0", "webhooks": {f"{name}.a": {"post": {"description": "A"}}}}
-    kinds = sdk.client.event_type
-    made = await kinds.create(
-        models.EventTypeIn(name=f"{name}.o", description="D", schemas=schemas, feature_flags=["beta"])
-    )
-    put = await kinds.upsert(f"{name}.o", models.EventTypeUpsertIn(description="E", group_name="g"))
-    patched = await kinds.patch(f"{name}.o", models.EventTypePatch(schemas=schemas))
-    dry = (await kinds.import_openapi(models.EventTypeImportOpenApiIn(spec=spec, dry_run=True))).data
-    raw = f"openapi: 3.1.0\nwebhooks: {{{name}.b: {{post: {{}}}}}}"
-    wet = await kinds.import_openapi(models.EventTypeImportOpenApiIn(spec_raw=raw))
-    listed = await kinds.list()
-    await kinds.delete(f"{name}.b")
-    archived = await kinds.get(f"{name}.b")
-    with pytest.raises(HTTPValidationError) as refused:
-        await kinds.create(models.EventTypeIn(name=f"{name}.c", description="", schemas={"1": {"type": "objekt"}}))
-
-    assert (made.schemas, made.feature_flags, put.schemas, put.group_name) == (schemas, ["beta"], None, "g")
-    assert (patched.description, patched.schemas) == ("E", schemas)
-    assert [(event.name, event.description) for event in dry.to_modify or ()] == [(f"{name}.a", "A")]
-    assert wet.data.modified == [f"{name}.b"]
-    assert [event.name for event in listed.data if event.name.startswith(name)] == [f"{name}.b", f"{name}.o"]
-    assert archived.archived
-    assert refused.value.detail[0].loc == ["body", "schemas", "1", "type"]
-
-
-async def test_endpoints(sdk: Sdk) -> None:
-    client, app = await application(sdk)
-    made = await endpoint(client, app, URL, uid="one", event_types=["o"], channels=["eu"], metadata={"k": "v"})
-    put = await client.endpoint.upsert(app, "one", models.EndpointUpsertIn(url=URL + "2"))
-    off = await client.endpoint.patch(app, "one", models.EndpointPatch(description="Q", disabled=True))
-    on = await client.endpoint.patch(app, "one", models.EndpointPatch(disabled=False, event_types=["p"]))
-    found = await client.endpoint.get(app, made.id)
-    listed = await client.endpoint.list(app)
-    await client.endpoint.delete(app, "one")
-    with pytest.raises(HttpError) as missing:
-        await client.endpoint.get(app, "one")
-
-    assert (made.event_types, made.channels, made.metadata, made.disabled) == (["o"], ["eu"], {"k": "v"}, False)
-    assert (put.id, put.url, put.event_types, put.channels) == (made.id, URL + "2", None, None)
-    assert (off.disabled, off.description, on.disabled, on.event_types) == (True, "Q", False, ["p"])
-    assert found == on
-    assert listed.data == [on]
-    assert missing.value.status_code == 404
-
-
-async def test_headers_of_an_endpoint(sdk: Sdk) -> None:
-    client, app = await application(sdk)
-    await endpoint(client, app, URL, uid="one", headers={"x-a": "b", "x-api-key": "s"})
-    before = await client.endpoint.get_headers(app, "one")
-    await client.endpoint.set_headers(app, "one", models.EndpointHeadersIn(headers={"z": "1"}))
-    patch = models.EndpointHeadersPatchIn(headers={"y": "2"}, delete_headers=["z"])
-    await client.endpoint.patch_headers(app, "one", patch)
-    after = await client.endpoint.get_headers(app, "one")
-
-    assert (before.headers, before.sensitive, after.headers) == ({"x-a": "b"}, ["x-api-key"], {"y": "2"})
-
-
-async def test_operational_endpoints(sdk: Sdk) -> None:
-    endpoints = sdk.client.operational_webhook.endpoint
-    given = models.OperationalWebhookEndpointIn(url=URL, event_types=["endpoint.disabled"])
-    made = await endpoints.create(given)
-    put = await endpoints.upsert(made.id, models.OperationalWebhookEndpointUpsertIn(url=URL + "2"))
-    await endpoints.set_headers(made.id, models.OperationalWebhookEndpointHeadersIn(headers={"a": "b"}))
-    headers = await endpoints.get_headers(made.id)
-    await endpoints.rotate_secret(made.id, models.OperationalWebhookEndpointSecretIn(key="A" * 32))
-    secret = await endpoints.get_secret(made.id)
-    listed = await endpoints.list()
-    await endpoints.delete(made.id)
-
-    assert (made.event_types, put.url, put.event_types) == (["endpoint.disabled"], URL + "2", None)
-    assert (headers.headers, secret.key) == ({"a": "b"}, "whsec_" + "A" * 32)
-    assert [endpoint.id for endpoint in listed.data] == [made.id]
 
 
 # --- a message on its way
@@ -210,9 +77,12 @@ async def test_filters_and_channels_choose_the_endpoints(sdk: Sdk, receiver: Fak
     await endpoint(client, app, receiver.url, uid="paid", event_types=["invoice.paid"])
     await endpoint(client, app, receiver.url, uid="eu", channels=["eu"])
     await endpoint(client, app, receiver.url, uid="off", disabled=True)
+    wanted = await client.message.precheck(app, models.MessagePrecheckIn(event_type="invoice.paid"))
+    unwanted = await client.message.precheck(app, models.MessagePrecheckIn(event_type="invoice.void"))
     await client.message.create(app, said(event_id="paid"))
     await client.message.create(app, said(event_type="invoice.void", channels=["eu"], event_id="void"))
 
+    assert (wanted.active, unwanted.active) == (True, False)
     for message, expected in (("paid", ["paid"]), ("void", ["eu"])):
         listed = await client.message_attempt.list_attempted_destinations(app, message)
         assert [one.uid for one in listed.data] == expected
@@ -253,6 +123,47 @@ async def test_an_application_is_made_with_its_first_message(sdk: Sdk) -> None:
 
     assert (await client.application.get(app)).uid == app
     assert [one.id for one in (await client.message.list(app)).data] == [sent.id]
+
+
+async def test_a_raw_payload_is_sent_as_it_is(sdk: Sdk, receiver: FakeReceiver) -> None:
+    client, app = await application(sdk)
+    await endpoint(client, app, receiver.url, uid="one")
+    await client.message.create(app, message_in_raw("invoice.paid", "<a/>", "application/xml"))
+    (request,) = await receiver.arrived(1)
+
+    verify(request, (await client.endpoint.get_secret(app, "one")).key)
+    assert (request.body, request.header("content-type")) == (b"<a/>", "application/xml")
+
+
+async def test_lists_of_messages_are_narrowed(sdk: Sdk) -> None:
+    client, app = await application(sdk)
+    for message in (said(event_type="a", tags=["vip"]), said(event_type="b", channels=["eu"]), said(event_type="c")):
+        await client.message.create(app, message)
+    now = datetime.now(UTC)
+
+    async def kinds(**narrowed: Any) -> list[str]:
+        listed = await client.message.list(app, MessageListOptions(**narrowed))
+        return [one.event_type for one in listed.data]
+
+    assert await kinds(event_types=["a", "c"]) == ["c", "a"]
+    assert (await kinds(tag="vip"), await kinds(channel="eu")) == (["a"], ["b"])
+    assert (await kinds(before=now - HOUR), await kinds(after=now - HOUR)) == ([], ["c", "b", "a"])
+    (one,) = (await client.message.list(app, MessageListOptions(with_content=True, tag="vip"))).data
+    assert one.payload == {"n": 1}
+
+
+async def test_operational_endpoints_are_told(sdk: Sdk, receiver: FakeReceiver) -> None:
+    told = sdk.client.operational_webhook.endpoint
+    given = models.OperationalWebhookEndpointIn(url=receiver.url, event_types=["endpoint.created"])
+    operational = await told.create(given)
+    client, app = await application(sdk)
+    made = await endpoint(client, app, URL, uid="one")
+    (request,) = await receiver.arrived(1)
+    key = (await told.get_secret(operational.id)).key
+    await told.delete(operational.id)
+
+    verify(request, key)
+    assert (request.json()["type"], request.json()["data"]["endpointId"]) == ("endpoint.created", made.id)
 
 
 async def test_content_is_expunged(sdk: Sdk) -> None:
@@ -353,7 +264,7 @@ async def test_statistics_of_an_application(sdk: Sdk, receiver: FakeReceiver) ->
     assert [(one["appUid"], one["messageDestinations"]) for one in task.data["appStats"]] == [(app, 1)]
 
 
-# --- access, pages, errors
+# --- access, and pages
 
 
 async def test_portal_access_and_its_end(sdk: Sdk, receiver: FakeReceiver) -> None:
@@ -422,28 +333,6 @@ def send_many(sdk: Sdk, app: str) -> list[str]:
             assert answer.status_code == 202, answer.text
             made += [one["message"]["id"] for one in answer.json()["data"]]
     return made
-
-
-async def test_errors_are_the_sdks_own(sdk: Sdk) -> None:
-    client, app = await application(sdk)
-    with pytest.raises(HttpError) as nobody:
-        await sdk.speaking("nothing").application.list()
-    with pytest.raises(HttpError) as missing:
-        await client.message.create("nobody", said())
-    with pytest.raises(HttpError) as twice:
-        await client.application.create(models.ApplicationIn(name="A", uid=app))
-    with pytest.raises(HTTPValidationError) as unfit:
-        await client.endpoint.create(app, models.EndpointIn(url="ftp://127.0.0.1/"))
-    with pytest.raises(HTTPValidationError) as too_many:
-        await client.message.list(app, MessageListOptions(limit=251))
-
-    assert [(error.value.status_code, bool(error.value.detail)) for error in (nobody, missing, twice)] == [
-        (401, True),
-        (404, True),
-        (409, True),
-    ]
-    assert (unfit.value.status_code, unfit.value.detail[0].loc) == (422, ["body", "url"])
-    assert (too_many.value.status_code, too_many.value.detail[0].loc) == (422, ["query", "limit"])
 
 
 # --- the other engine
