@@ -14,7 +14,7 @@ import pytest
 from anzol.api import access
 from anzol.api.tokens import Capability
 from anzol.clock import OwnedClock
-from tests.api.conftest import Service, make
+from tests.api.conftest import Service, make, stood_on
 
 pytestmark = pytest.mark.asyncio
 
@@ -32,6 +32,13 @@ async def link(client: httpx.AsyncClient, app_id: str = "acme", **given: Any) ->
 
 def code_of(url: str) -> str:
     return urlsplit(url).fragment.removeprefix("code=")
+
+
+def owned(service: Service) -> OwnedClock:
+    """Let a service stand on a clock of the test's own."""
+    service.webhooks.core.clock = clock = OwnedClock()
+    service.webhooks.__dict__["api"] = stood_on(service.webhooks)
+    return clock
 
 
 async def status(service: Service, token: str, path: str = "/app/acme") -> int:
@@ -109,8 +116,7 @@ async def test_a_token_lasts_an_hour_to_a_week(service: Service, expiry: Any) ->
 
 
 async def test_a_token_ends_when_it_was_said_to(service: Service) -> None:
-    clock = OwnedClock()
-    service.webhooks.core.clock = clock
+    clock = owned(service)
     async with service.client() as client:
         await made(client)
         token = (await link(client, expiry=3600))["token"]
@@ -173,7 +179,7 @@ async def test_tokens_that_were_taken_back_are_worth_nothing_here_at_once(servic
 
 
 async def test_a_token_made_right_after_all_were_taken_back_is_good(service: Service) -> None:
-    service.webhooks.core.clock = OwnedClock()
+    owned(service)
     async with service.client() as client:
         await made(client)
         await client.post("/auth/app/acme/expire-all", json={})
@@ -202,8 +208,7 @@ async def test_only_the_named_sessions_are_taken_back(service: Service) -> None:
 
 
 async def test_tokens_are_taken_back_when_it_was_said(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
-    clock = OwnedClock()
-    service.webhooks.core.clock = clock
+    clock = owned(service)
     monkeypatch.setattr(access, "FRESH", 0.0)
     async with service.client() as client:
         await made(client)
@@ -308,8 +313,7 @@ async def test_a_key_makes_none_that_may_more(service: Service) -> None:
 
 
 async def test_a_key_ends(service: Service) -> None:
-    clock = OwnedClock()
-    service.webhooks.core.clock = clock
+    clock = owned(service)
     async with service.client() as client:
         ends = (clock.now() + timedelta(minutes=1)).isoformat()
         key = (await client.post("/auth/api-token", json={"name": "k", "expiresAt": ends})).json()["token"]
