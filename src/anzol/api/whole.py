@@ -5,6 +5,7 @@ from __future__ import annotations
 from importlib.metadata import version
 from typing import Final
 
+import fastapi
 from fastapi import APIRouter, FastAPI
 from starlette.datastructures import State
 
@@ -40,6 +41,7 @@ from anzol.api.problems import answer_problems
 from anzol.api.routes import PREFIX
 from anzol.api.validation import Validator
 from anzol.docspages import serve_docs
+from anzol.errors import AppError
 
 RESOURCES: Final = (
     application,
@@ -65,6 +67,7 @@ RESOURCES: Final = (
     probe,
     health,
 )
+OLDEST: Final = (0, 118)  # the FastAPI that the API's tests were run on last, of those that they pass on
 ABOUT: Final = """Publish webhooks and manage who gets them, from any language.
 
 The wire format is the one for which SDKs are published in nine languages: point one at this server's address."""
@@ -76,7 +79,12 @@ def make_api(ground: Ground) -> FastAPI:
 
 
 def built() -> Api:
-    """Return the application with all its operations, standing on nothing yet."""
+    """Return the application with all its operations, standing on nothing yet.
+
+    Raises:
+        AppError: this FastAPI is older than the API works with.
+    """
+    check_fastapi(fastapi.__version__)
     api = Api(title="Anzol", version=version("anzol"), description=ABOUT, redirect_slashes=False)
     answer_problems(api)
     whole = APIRouter(prefix=PREFIX)
@@ -85,6 +93,15 @@ def built() -> Api:
     api.include_router(whole)
     serve_docs(api)
     return api
+
+
+def check_fastapi(there: str) -> None:
+    """Refuse a FastAPI that cannot serve the API; the declarations work with older ones."""
+    if tuple(int(part) for part in there.split(".")[:2]) < OLDEST:
+        wanted = ".".join(str(part) for part in OLDEST)
+        raise AppError(
+            f"The REST API needs FastAPI {wanted} or newer; this one is {there}.", do="pip install --upgrade fastapi"
+        )
 
 
 def standing(api: Api, ground: Ground) -> Api:
