@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from svix import models
-from svix.api import ApplicationListOptions, MessageListOptions
+from svix.api import ApplicationListOptions, EventTypeListOptions, MessageListOptions
 from svix.exceptions import HttpError, HTTPValidationError
 
 from tests.api.sdk import Sdk, application, endpoint, said
@@ -49,6 +49,8 @@ async def test_event_types(sdk: Sdk) -> None:
     listed = await kinds.list()
     await kinds.delete(f"{name}.b")
     archived = await kinds.get(f"{name}.b")
+    left = await kinds.list()
+    with_archived = await kinds.list(EventTypeListOptions(include_archived=True, with_content=True))
     with pytest.raises(HTTPValidationError) as refused:
         await kinds.create(models.EventTypeIn(name=f"{name}.c", description="", schemas={"1": {"type": "objekt"}}))
 
@@ -58,6 +60,7 @@ async def test_event_types(sdk: Sdk) -> None:
     assert wet.data.modified == [f"{name}.b"]
     assert [event.name for event in listed.data if event.name.startswith(name)] == [f"{name}.b", f"{name}.o"]
     assert archived.archived
+    assert [f"{name}.b" in [event.name for event in page.data] for page in (left, with_archived)] == [False, True]
     assert refused.value.detail[0].loc == ["body", "schemas", "1", "type"]
 
 
@@ -108,6 +111,10 @@ async def test_operational_endpoints(sdk: Sdk) -> None:
     assert (made.event_types, put.url, put.event_types) == (["endpoint.disabled"], URL + "2", None)
     assert (headers.headers, secret.key) == ({"a": "b"}, "whsec_" + "A" * 32)
     assert [endpoint.id for endpoint in listed.data] == [made.id]
+
+
+async def test_health(sdk: Sdk) -> None:
+    assert await sdk.client.health.get() is None
 
 
 async def test_errors_are_the_sdks_own(sdk: Sdk) -> None:

@@ -11,6 +11,7 @@ import httpx
 import pytest
 from svix import models
 from svix.api import (
+    BackgroundTaskListOptions,
     MessageAttemptListByEndpointOptions,
     MessageCreateOptions,
     MessageGetOptions,
@@ -219,6 +220,25 @@ async def finished(
     return await until(lambda: client.background_task.get(begun.id), lambda task: task.status is done)
 
 
+async def test_what_was_answered_is_expunged(sdk: Sdk, receiver: FakeReceiver) -> None:
+    receiver.answer(200, body=b"thanks")
+    client, app = await application(sdk)
+    await endpoint(client, app, receiver.url)
+    sent = await client.message.create(app, said())
+    listed = await until(lambda: client.message_attempt.list_by_msg(app, sent.id), lambda listed: bool(listed.data))
+    attempt = listed.data[0].id
+    before = await client.message_attempt.get(app, sent.id, attempt)
+    await client.message_attempt.expunge_content(app, sent.id, attempt)
+    after = await client.message_attempt.get(app, sent.id, attempt)
+    bulk = await client.message.bulk_expunge_content(app, models.BulkExpungeContentsIn(ids=[sent.id, "nothing"]))
+
+    assert (before.response, after.response, after.response_status_code) == ("thanks", "", 200)
+    assert {name: status.value for name, status in bulk.results.items()} == {
+        sent.id: "expunged",
+        "nothing": "not-found",
+    }
+
+
 async def test_recover(sdk: Sdk, receiver: FakeReceiver) -> None:
     receiver.answer(500, times=2)
     client, app = await application(sdk)
@@ -233,7 +253,8 @@ async def test_recover(sdk: Sdk, receiver: FakeReceiver) -> None:
 
     assert (begun.task, task.data) == (models.BackgroundTaskType.ENDPOINT_RECOVER, {"changed": 2})
     assert (stats.fail, stats.pending, len(receiver.requests)) == (0, 0, 4)
-    assert begun.id in [listed.id for listed in (await client.background_task.list()).data]
+    ended = BackgroundTaskListOptions(status=task.status, task=task.task)
+    assert begun.id in [listed.id for listed in (await client.background_task.list(ended)).data]
 
 
 async def test_replay_missing_and_bulk_replay(sdk: Sdk, receiver: FakeReceiver) -> None:
