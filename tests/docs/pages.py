@@ -7,7 +7,7 @@ What a fence says after its three backticks decides what the tests do with it:
 * ``python raises="InvalidPayload"``: executed; must raise that.
 * ``console``: lines after ``$`` are run in the page's folder, other lines are their output (``...`` stands for anything).
   With ``norun`` the commands are only checked to be ones that exist (they would install, publish or never end).
-* ``json``: must parse. ``text``, ``dockerfile``, ``toml``, ``ini``, ``sql``, ``html``, ``yaml``: shown only.
+* ``json``: must parse. ``text``, ``dockerfile``, ``toml``, ``ini``, ``sql``, ``html``, ``yaml``, ``js``, ``http``: shown only.
 
 Hidden from readers: ``<!-- python`` ... ``-->`` is executed like a block, ``<!-- file: name`` ... ``-->`` is written like one.
 ``<!-- include: path -->`` before a fence says that the block is that file, to the letter.

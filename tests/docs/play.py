@@ -22,7 +22,7 @@ from tests.docs.pages import Block, blocks
 LASTING = re.compile(r"^anzol (dev|worker(?!.*--once))\b")
 PATIENCE = 30.0  # seconds until a program must have said what the page shows
 NORUN = re.compile(
-    r"^([A-Z_]+=\S+ )*(pip|uv|make|git|npm|docker|curl|sqlite3|python|pytest|fastapi|uvicorn|export|sudo) ?"
+    r"^([A-Z_]+=\S+ )*(pip|uv|make|git|npm|node|docker|curl|sqlite3|python|pytest|fastapi|uvicorn|export|sudo) ?"
 )
 
 
@@ -113,7 +113,7 @@ def commands(block: Block) -> list[tuple[str, str]]:
 
 def exists(command: str) -> bool:
     """Whether `anzol` has this subcommand and these options, as its own help says."""
-    words = command.split()
+    words = re.sub(r"^([A-Z_]+=\S+ )*", "", command).split()
     names = [word for word in words[1:] if re.fullmatch(r"[a-z-]+", word) and not word.startswith("-")][:2]
     for tried in (names, names[:1]):
         help_text = subprocess.run(["anzol", *tried, "--help"], capture_output=True, text=True, check=False)

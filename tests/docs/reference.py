@@ -14,6 +14,7 @@ from pathlib import Path
 
 from pydantic import ByteSize
 
+from tests.docs import rest
 from tests.docs.pages import ROOT, pages
 
 PART = re.compile(r"(<!-- generated: (?P<name>\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -225,6 +226,9 @@ WRITERS: dict[str, Callable[[], str]] = {
     "commands": commands,
     "api": api,
     "webhooks": webhooks,
+    "problems": rest.problems,
+    "operations": rest.operations_by_tag,
+    "shapes": rest.shapes,
 }
 
 
@@ -243,6 +247,7 @@ def main() -> None:
     """Write every generated part anew."""
     for page in filter(marked, pages()):
         page.write_text(renewed(page.read_text()))
+    rest.OPENAPI.write_text(rest.published())
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ import pytest
 
 from tests.docs.pages import ROOT, blocks, pages
 
-TAGS = {"python", "file", "console", "dockerfile", "json", "text", "toml", "ini", "sql", "html", "yaml"}
+TAGS = {"python", "file", "console", "dockerfile", "json", "text", "toml", "ini", "sql", "html", "yaml", "js", "http"}
 PAGES = pages()
 NAMES = [str(page.relative_to(ROOT)) for page in PAGES]
 PLAYED = [page for page in PAGES if page.name != "README.pt-BR.md"]  # its code is README.md's, by the last test here

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, Field
 from pydantic.alias_generators import to_camel
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -161,11 +162,19 @@ def answer_problems(app: FastAPI) -> None:
         app.add_exception_handler(kind, told)
 
 
-SHAPE: Final[dict[str, Any]] = {
-    "type": "object",
-    "required": ["code", "detail"],
-    "properties": {"code": {"type": "string", "enum": sorted(CODES)}, "detail": {}},
-}
+class Fault(BaseModel):
+    """One value that does not fit."""
+
+    loc: list[str | int] = Field(description="Where it is: `body`, `query`, `path` or `header`, and the way from there.")
+    msg: str = Field(description="What is wrong with it.")
+    type: str = Field(description="The kind of fault.")
+
+
+class ProblemOut(BaseModel):
+    """An answer that is no success."""
+
+    code: str = Field(json_schema_extra={"enum": sorted(CODES)})
+    detail: str | list[Fault] = Field(description="What, why and what to do; of a `validation_error`, each fault.")
 
 
 ALWAYS: Final = (
@@ -189,5 +198,5 @@ def documented(*codes: str) -> dict[int | str, dict[str, Any]]:
         if status in found:
             found[status]["description"] += f" {text}"
         else:
-            found[status] = {"description": text, "content": {"application/json": {"schema": SHAPE}}}
+            found[status] = {"description": text, "model": ProblemOut}
     return found
