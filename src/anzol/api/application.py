@@ -96,6 +96,7 @@ async def list_applications(place: Environment, paging: NewestFirst) -> Any:
     "",
     may=MANAGE,
     operation_id="v1.application.create",
+    or_status=200,
     status=201,
     response_model=ApplicationOut,
 )
@@ -131,6 +132,7 @@ async def get_application(customer: OwnCustomer) -> Any:
     "/{app_id}",
     may=MANAGE,
     operation_id="v1.application.update",
+    or_status=201,
     response_model=ApplicationOut,
     problems=("conflict",),
     description="Make an application under the uid in the path, or set all of the one that is there. "

@@ -208,9 +208,13 @@ async def find_sweep(place: Place, caller: Caller, task_id: str) -> Sweep:
     Raises:
         NotFound: it is not.
     """
-    sweep = await (await place.storage()).sweep(place.environment, task_id)
+    missing = NotFound(f"There is no task {task_id!r}.")
+    try:
+        sweep = await (await place.storage()).sweep(place.environment, task_id)
+    except NotFound:
+        raise missing from None  # in the words that are said of another's
     if caller.customer is not None and sweep.customer != caller.customer:
-        raise NotFound(f"There is no task {task_id!r}.")
+        raise missing
     return sweep
 
 

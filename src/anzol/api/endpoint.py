@@ -67,6 +67,7 @@ async def get_endpoint(endpoint_id: EndpointId, keeper: Keeping) -> Any:
     "/{endpoint_id}",
     may=MANAGE_ENDPOINT,
     operation_id="v1.endpoint.update",
+    or_status=201,
     response_model=EndpointOut,
     problems=("conflict",),
     description="Register an endpoint under the uid in the path, or set all of the one that is there. Its secret, its "

@@ -187,6 +187,7 @@ async def get_event_type(name: Name, place: Environment) -> Any:
     "/{name}",
     may=MANAGE,
     operation_id="v1.event-type.update",
+    or_status=201,
     response_model=EventTypeOut,
     problems=("conflict",),
 )

@@ -61,6 +61,7 @@ async def get_endpoint(endpoint_id: EndpointId, keeper: Keeping) -> Any:
     "/{endpoint_id}",
     may=MANAGE,
     operation_id=f"{ID}.update",
+    or_status=201,
     response_model=EndpointOut,
     problems=("conflict",),
 )

@@ -45,6 +45,7 @@ class Resource(APIRouter):
         may: May | None,
         operation_id: str,
         status: int = 200,
+        or_status: int | None = None,
         problems: tuple[str, ...] = (),
         **options: Any,
     ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -53,18 +54,22 @@ class Resource(APIRouter):
         Args:
             may: What the caller must be allowed; None: nobody is asked.
             operation_id: In the dialect's words, such as ``v1.application.create``.
+            or_status: With which it may answer as well, and the same: one that makes what is not there.
             problems: Codes that it answers with beside those of every operation.
         """
         if method == "POST":
             problems = (*problems, "idempotency_conflict", "conflict")
         options.setdefault("response_model", None)  # what is annotated is not what is sent
+        responses = documented(*problems)
+        if or_status is not None:
+            responses[or_status] = {"description": "The same", "model": options["response_model"]}
         dependencies = [] if may is None else [Depends(Allowed(may))]
         return self.api_route(
             path,
             methods=[method],
             status_code=status,
             operation_id=operation_id,
-            responses=documented(*problems),
+            responses=responses,
             dependencies=dependencies,
             openapi_extra=asked(may),
             **options,

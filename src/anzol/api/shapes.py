@@ -1,16 +1,18 @@
 """What goes over the wire, in general: names in camelCase, fields of newer clients ignored, times in UTC."""
 
 # Annotations are real objects here: Pydantic reads them.
+import re
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final, Generic, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from anzol.model import UNSET, Unset
 
 T = TypeVar("T")
 UID: Final = r"^[a-zA-Z0-9\-_.]+$"
+NUMBER: Final = re.compile(r"\s*[+-]?[\d.]+(e[+-]?\d+)?\s*", re.IGNORECASE)
 NAME: Final = r"^[a-zA-Z0-9\-_.]+$"
 
 
@@ -43,6 +45,13 @@ def in_utc(moment: datetime) -> datetime:
         raise ValueError("it is further away than times are told") from None
 
 
+def no_number(value: object) -> object:
+    """Refuse a number for a time: whether it would be seconds or milliseconds is guessed by its size."""
+    if isinstance(value, int | float) or (isinstance(value, str) and NUMBER.fullmatch(value)):
+        raise ValueError("a time is written as 2026-01-31T12:00:00Z")
+    return value
+
+
 def no_nul(text: str) -> str:
     """Refuse what no database stores."""
     if any(mark == "\0" or "\ud800" <= mark <= "\udfff" for mark in text):
@@ -50,7 +59,7 @@ def no_nul(text: str) -> str:
     return text
 
 
-Moment = Annotated[datetime, AfterValidator(in_utc)]
+Moment = Annotated[datetime, BeforeValidator(no_number), AfterValidator(in_utc)]
 Text = Annotated[str, AfterValidator(no_nul)]
 Uid = Annotated[str, Field(min_length=1, max_length=256, pattern=UID)]
 Metadata = Annotated[dict[str, str], Field(max_length=50)]
