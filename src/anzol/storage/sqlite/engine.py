@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from datetime import timedelta
-from typing import Final, TypeVar
+from typing import Final
 
 from anzol.storage.face import (
     Accepted,
@@ -45,10 +45,6 @@ from anzol.storage.sqlite.telling import Telling
 from anzol.storage.sqlite.watching import Watching
 from anzol.storage.sqlite.writer import Op
 
-T = TypeVar("T")
-REMEMBERED: Final = 16 * 1024 * 1024  # bytes of messages kept for a worker in this process
-BESIDE: Final = 1024  # bytes that a message takes beside its body, about
-READERS: Final = 2
 ERASED: Final = 500  # messages erased, or endpoints sealed again, in one transaction
 
 
