@@ -165,7 +165,7 @@ def answer_problems(app: FastAPI) -> None:
 class Fault(BaseModel):
     """One value that does not fit."""
 
-    loc: list[str | int] = Field(description="Where it is: `body`, `query`, `path` or `header`, and the way from there.")
+    loc: list[str | int] = Field(description="Where: `body`, `query`, `path` or `header`, and the way from there.")
     msg: str = Field(description="What is wrong with it.")
     type: str = Field(description="The kind of fault.")
 
@@ -173,7 +173,7 @@ class Fault(BaseModel):
 class ProblemOut(BaseModel):
     """An answer that is no success."""
 
-    code: str = Field(json_schema_extra={"enum": sorted(CODES)})
+    code: str = Field(json_schema_extra={"enum": [*sorted(CODES)]})
     detail: str | list[Fault] = Field(description="What, why and what to do; of a `validation_error`, each fault.")
 
 
@@ -200,3 +200,12 @@ def documented(*codes: str) -> dict[int | str, dict[str, Any]]:
         else:
             found[status] = {"description": text, "model": ProblemOut}
     return found
+
+
+def always_json(responses: Mapping[int | str, dict[str, Any]]) -> dict[int | str, dict[str, Any]]:
+    """Return problems of an operation that answers with something else than JSON: these are JSON all the same.
+
+    FastAPI would give a model the operation's own content type.
+    """
+    content = {"application/json": {"schema": {"$ref": f"#/components/schemas/{ProblemOut.__name__}"}}}
+    return {status: {"description": one["description"], "content": content} for status, one in responses.items()}

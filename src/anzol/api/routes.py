@@ -18,7 +18,7 @@ from starlette.responses import Response
 
 from anzol.actors import acting
 from anzol.api.access import Allowed, Caller, May, Scope, caller_of, ground_of
-from anzol.api.problems import Problem, documented
+from anzol.api.problems import Problem, always_json, documented
 from anzol.api.tokens import Capability
 from anzol.storage.face import Storage
 
@@ -61,6 +61,8 @@ class Resource(APIRouter):
             problems = (*problems, "idempotency_conflict", "conflict")
         options.setdefault("response_model", None)  # what is annotated is not what is sent
         responses = documented(*problems)
+        if "response_class" in options:
+            responses = always_json(responses)
         if or_status is not None:
             responses[or_status] = {"description": "The same", "model": options["response_model"]}
         dependencies = [] if may is None else [Depends(Allowed(may))]
