@@ -107,3 +107,14 @@ async def test_a_body_is_done_or_refused(scene: Scene) -> None:
     }
 
     assert {asked: status for asked, status in answers.items() if status >= 500} == {}
+
+
+@pytest.mark.parametrize("time", ["0", "1767225600", "1767225600000", "0.5", "-1", "1e3", " 5 "])
+async def test_a_number_is_no_time(scene: Scene, time: str) -> None:
+    path = "/app/acme/cancel/preview"
+    asked = await scene.client.get("/app/acme/msg", params={"before": time})
+    told = [await scene.client.post(path, json={"since": since}) for since in (time, float(time))]
+    fit = await scene.client.post(path, json={"since": "2026-01-31T12:00:00Z"})
+
+    assert [answer.status_code for answer in (asked, *told)] == [422, 422, 422]
+    assert fit.status_code == 200
