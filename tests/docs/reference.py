@@ -226,7 +226,6 @@ WRITERS: dict[str, Callable[[], str]] = {
     "commands": commands,
     "api": api,
     "webhooks": webhooks,
-    "problems": rest.problems,
     "operations": rest.operations_by_tag,
     "shapes": rest.shapes,
 }

@@ -31,14 +31,6 @@ def published() -> str:
     return json.dumps(document(), indent=1, ensure_ascii=False) + "\n"
 
 
-def problems() -> str:
-    """The codes of errors, each with an anchor."""
-    from anzol.api.problems import CODES
-
-    rows = [(f'<a id="{code}"></a>`{code}`', str(status), meaning) for code, (status, meaning) in CODES.items()]
-    return table(("code", "status", "means"), rows)
-
-
 def operations_by_tag() -> str:
     """Every operation by tag, with its example."""
     found = list(operations(document()))
@@ -102,7 +94,7 @@ def answers(operation: dict[str, Any]) -> Iterator[str]:
 def codes(description: str) -> list[str]:
     from anzol.api.problems import CODES
 
-    return [f"[`{code}`](#{code})" for code in CODES if f"`{code}`:" in description]
+    return [f"[`{code}`](errors.md#{code})" for code in CODES if f"`{code}`:" in description]
 
 
 def shape(content: dict[str, Any]) -> str:

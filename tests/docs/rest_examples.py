@@ -38,7 +38,7 @@ class Example:
         path: What stands in the path, beside the usual.
         keep: Names, with the place in the answer such as ``data.0.id``.
         status: What is answered; else what the document says of success.
-        first: ``deliver``: the worker delivers before it; ``silence``: what is pending would fail.
+        first: ``deliver``: the worker delivers before it.
         token: Whose; the environment's unless one was kept under this name.
     """
 

@@ -34,9 +34,15 @@ TIME = re.compile(r"\b20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+Z")
 TOKEN = re.compile(r"\beyJ[\w-]+\.[\w-]+\.[\w-]+")
 SHOWN = "4kz9..."
 STEADY = {  # fields whose values have no form by which they are known
-    **{"iterator": SHOWN, "prevIterator": SHOWN, "hint": "xW4q", "responseDurationMs": 3},
-    **{"connect": 1.2, "firstByte": 2.9, "total": 3.1},
-    **{"issued_through": 1795521600000000, "effective_at": 1795521600000000},
+    "iterator": SHOWN,
+    "prevIterator": SHOWN,
+    "hint": "xW4q",
+    "responseDurationMs": 3,
+    "connect": 1.2,
+    "firstByte": 2.9,
+    "total": 3.1,
+    "issued_through": 1795521600000000,
+    "effective_at": 1795521600000000,
 }
 LONGEST = 44  # lines of an answer
 
