@@ -84,7 +84,20 @@ def stood_on(webhooks: Webhooks) -> Api:
     return standing(api, webhooks.core.ground)
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
+# What stands on how an engine behaves at all is run on both; that both keep the same promises is for `tests/contract`.
+BOTH = frozenset({"access", "attempt", "background_task", "delivery", "idempotency", "live", "message", "publish"})
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Choose the engines of a module's tests."""
+    given = [mark.args[0] for mark in metafunc.definition.iter_markers("parametrize")]
+    if "url" in metafunc.fixturenames and "url" not in given:
+        name = metafunc.module.__name__.rpartition("test_")[2]
+        engines = ["sqlite", "postgres"] if name in BOTH else ["sqlite"]
+        metafunc.parametrize("url", engines, indirect=True)
+
+
+@pytest.fixture
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """The URL of a database of this test's own, ready to be used."""
     if request.param == "sqlite":

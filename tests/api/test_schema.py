@@ -29,6 +29,7 @@ LEFT_OUT: Final = {
     "allow_header_conformance",
 }
 STREAMS: Final = "/live$"  # they do not end
+ALIKE: Final = "/operational-webhook/"  # as endpoints are; the long run asks for them too
 
 
 @dataclass(slots=True)
@@ -74,7 +75,7 @@ def service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Service
     service.webhooks.wait(service.webhooks.close())
 
 
-def run(service: Service, examples: int, **settings: Any) -> Found:
+def run(service: Service, examples: int, *, without: str = STREAMS, **settings: Any) -> Found:
     """Ask for everything that the document has, in all phases."""
     config = SchemathesisConfig.from_dict(
         {
@@ -87,7 +88,7 @@ def run(service: Service, examples: int, **settings: Any) -> Found:
     )
     schema = schemathesis.openapi.from_asgi("/openapi.json", service.webhooks.api, config=config)
     found = Found()
-    for event in from_schema(schema.exclude(path_regex=STREAMS)).execute():
+    for event in from_schema(schema.exclude(path_regex=without)).execute():
         found.note(event)
     return found
 
@@ -95,7 +96,8 @@ def run(service: Service, examples: int, **settings: Any) -> Found:
 def test_the_api_does_what_its_document_says(service: Service) -> None:
     found = run(
         service,
-        examples=2,
+        examples=1,
+        without=f"{STREAMS}|{ALIKE}",
         seed=1,
         phases={"coverage": {"unexpected-methods": ["trace"]}, "stateful": {"max-steps": 4}},
     )
