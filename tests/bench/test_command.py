@@ -83,7 +83,7 @@ def test_something_lost_is_an_exit_code(monkeypatch: pytest.MonkeyPatch) -> None
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
-        (["delivr"], 2, "There is no workload 'delivr'. There are: deliver, latency, drain, fan-out."),
+        (["delivr"], 2, "There is no workload 'delivr'. There are: deliver, latency, drain, fan-out, ingest."),
         (["--receiver", "apache"], 2, "There is no receiver 'apache'. There are: nginx, own."),
         (["--database", "sqlite:////nowhere/at/all/anzol.db"], 2, "The folder /nowhere/at/all of the database is not"),
         (["--database", "mysql://localhost/x"], 2, "is not the URL of a database"),

@@ -71,7 +71,7 @@ def test_an_empty_list_says_so_to_people_and_is_a_list_to_machines(capsys: pytes
     assert capsys.readouterr().out == "No messages.\n"
 
     Screen(as_json=True).page(Page(()), ("id",), [], empty="No messages.")
-    assert json.loads(capsys.readouterr().out) == {"items": [], "next": None}
+    assert json.loads(capsys.readouterr().out) == {"items": [], "next": None, "first": None, "last": None}
 
 
 def test_the_next_page_is_told_on_stderr(capsys: pytest.CaptureFixture[str]) -> None:
