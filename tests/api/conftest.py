@@ -85,7 +85,7 @@ def stood_on(webhooks: Webhooks) -> Api:
 
 
 # What stands on how an engine behaves at all is run on both; that both keep the same promises is for `tests/contract`.
-BOTH = frozenset({"access", "attempt", "background_task", "delivery", "idempotency", "live", "message", "publish"})
+BOTH = frozenset({"background_task", "idempotency", "live", "publish"})
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
